@@ -1,0 +1,91 @@
+//! What is: the server's VMs, zvols and limits, as values.
+//!
+//! Filled by `execute::observe`; knows nothing of calls.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::mark::Mark;
+
+/// The server at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Version as `25.10.7`.
+    pub version: String,
+    /// The host name the server gives itself.
+    pub hostname: String,
+    /// All VMs, foreign ones included.
+    pub vms: Vec<ObservedVm>,
+    /// Datasets and zvols, by full name: all of the pools that the config names.
+    pub datasets: BTreeMap<String, ObservedDataset>,
+    /// Interfaces a NIC may attach to; `None` when it was not asked for.
+    pub nic_choices: Option<Vec<String>>,
+    /// Addresses a display may bind; `None` when it was not asked for.
+    pub bind_choices: Option<Vec<String>>,
+    /// Bytes of memory that a start without overcommit may use.
+    pub memory_available: Option<u64>,
+    /// Files that were asked for (ISO images), by path: whether they exist.
+    pub files: BTreeMap<String, bool>,
+}
+
+/// A VM on the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedVm {
+    /// The server's id.
+    pub id: u64,
+    /// Name.
+    pub name: String,
+    /// Whose it is; `None`: foreign.
+    pub mark: Option<Mark>,
+    /// Power state.
+    pub state: PowerState,
+    /// All fields of the entry, `devices` and `status` excepted.
+    pub fields: Map<String, Value>,
+    /// Its devices.
+    pub devices: Vec<ObservedDevice>,
+}
+
+/// Power state of a VM (`status.state` of `vm.query`, all versions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PowerState {
+    /// Runs.
+    Running,
+    /// Off.
+    Stopped,
+    /// Paused.
+    Suspended,
+    /// The server could not tell (25.10 and older).
+    Error,
+}
+
+/// A device on the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedDevice {
+    /// The server's id.
+    pub id: u64,
+    /// Attributes with `dtype`, as the server gives them. May hold a password: never print it whole.
+    pub attributes: Map<String, Value>,
+    /// Order, where known.
+    pub order: Option<u32>,
+}
+
+/// A dataset or zvol.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObservedDataset {
+    /// Whether it is a zvol.
+    pub is_volume: bool,
+    /// Whose it is; `None`: foreign.
+    pub mark: Option<Mark>,
+    /// Size of a zvol in bytes.
+    pub volsize: Option<u64>,
+    /// Bytes free below it.
+    pub available: Option<u64>,
+    /// Encrypted and locked.
+    pub locked: bool,
+    /// Read-only.
+    pub read_only: bool,
+    /// How many snapshots it has, where asked for.
+    pub snapshots: Option<u64>,
+}
