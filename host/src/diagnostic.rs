@@ -76,6 +76,8 @@ pub struct Diagnostic {
     pub vm: Option<String>,
     /// The device concerned, by its name within the VM.
     pub device: Option<String>,
+    /// Whether going on would touch what tnvm does not own, or lose something: exit code 4.
+    pub refusal: bool,
 }
 
 impl Diagnostic {
@@ -88,6 +90,7 @@ impl Diagnostic {
             location: None,
             vm: None,
             device: None,
+            refusal: false,
         }
     }
 
@@ -95,6 +98,14 @@ impl Diagnostic {
     pub fn warning(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
+            ..Self::error(message)
+        }
+    }
+
+    /// An error that protects something: going on is refused for safety.
+    pub fn refusal(message: impl Into<String>) -> Self {
+        Self {
+            refusal: true,
             ..Self::error(message)
         }
     }

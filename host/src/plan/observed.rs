@@ -60,6 +60,42 @@ pub enum PowerState {
     Error,
 }
 
+impl ObservedVm {
+    /// Whether tnvm made this VM under this very name. A copy made with `vm.clone` carries the
+    /// description of its source and with it the mark, but another name: that one is foreign.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Mark> {
+        self.mark.as_ref().filter(|mark| mark.vm == self.name)
+    }
+
+    /// An integer field of the entry.
+    #[must_use]
+    pub fn number(&self, field: &str) -> Option<u64> {
+        self.fields.get(field).and_then(Value::as_u64)
+    }
+}
+
+impl ObservedDevice {
+    /// A text attribute.
+    #[must_use]
+    pub fn text(&self, attribute: &str) -> Option<&str> {
+        self.attributes.get(attribute).and_then(Value::as_str)
+    }
+
+    /// The type: `DISK`, `NIC`, …
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        self.text("dtype")
+    }
+
+    /// The zvol behind a DISK. The server writes a space of the name as `+`.
+    #[must_use]
+    pub fn zvol(&self) -> Option<String> {
+        let path = self.text("path")?.strip_prefix("/dev/zvol/")?;
+        Some(path.replace('+', " "))
+    }
+}
+
 /// A device on the server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedDevice {

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Location;
-use crate::plugin::{SecretRef, Volume};
+use crate::plugin::{Claim, SecretRef, Volume};
 
 /// The whole group as it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,8 @@ pub struct DesiredDevice {
     pub volume: Option<Volume>,
     /// Where secrets go at execution.
     pub secrets: Vec<SecretRef>,
+    /// What only this device may have, on the whole server.
+    pub claims: Vec<Claim>,
     /// The config value that caused it.
     pub origin: Option<Location>,
 }

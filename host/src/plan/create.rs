@@ -1,0 +1,269 @@
+//! What `create` does: makes what is missing and starts it; changes and removes nothing.
+
+use serde_json::Value;
+
+use super::mark::Mark;
+use super::observed::{Observed, ObservedVm, PowerState};
+use super::pairing::{Standing, differences, pair};
+use super::preflight;
+use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::resolve::{Desired, DesiredDevice, DesiredVm};
+
+/// Plans a create. The plan is only fit for execution when the diagnostics hold no error.
+#[must_use]
+pub fn plan_create(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics) {
+    let mut problems = Diagnostics::default();
+    let vms = desired
+        .vms
+        .iter()
+        .map(|vm| plan_vm(&desired.group, vm, observed, &mut problems))
+        .collect();
+    let mut plan = Plan {
+        group: desired.group.clone(),
+        kind: PlanKind::Create,
+        vms,
+        totals: Totals::default(),
+    };
+    plan.totals = Totals::of(&plan.vms);
+    preflight::check(&plan, desired, observed, &mut problems);
+    (plan, problems)
+}
+
+/// Plans a create as if the server were empty: what `--offline` shows.
+#[must_use]
+pub fn plan_create_offline(desired: &Desired) -> Plan {
+    let nothing = Observed::default();
+    let mut ignored = Diagnostics::default();
+    let vms: Vec<VmPlan> = desired
+        .vms
+        .iter()
+        .map(|vm| plan_vm(&desired.group, vm, &nothing, &mut ignored))
+        .collect();
+    Plan {
+        group: desired.group.clone(),
+        kind: PlanKind::Create,
+        totals: Totals::of(&vms),
+        vms,
+    }
+}
+
+fn plan_vm(group: &str, vm: &DesiredVm, observed: &Observed, problems: &mut Diagnostics) -> VmPlan {
+    let mark = Mark {
+        group: group.to_owned(),
+        vm_type: vm.vm_type.clone(),
+        vm: vm.name.clone(),
+    };
+    let existing = observed.vms.iter().find(|other| other.name == vm.name);
+    let (id, steps) = match existing {
+        None => (None, steps_for_new(vm, &mark, observed, problems)),
+        Some(found) if found.owner() == Some(&mark) => (
+            Some(found.id),
+            steps_for_existing(vm, found, &mark, observed, problems),
+        ),
+        Some(found) => {
+            problems.push(foreign_vm(vm, found));
+            (Some(found.id), Vec::new())
+        }
+    };
+    VmPlan {
+        name: vm.name.clone(),
+        vm_type: vm.vm_type.clone(),
+        mark,
+        id,
+        vcpus: vm.vcpus(),
+        memory_mib: vm.memory_mib(),
+        steps,
+        devices: vm.devices.clone(),
+    }
+}
+
+fn steps_for_new(
+    vm: &DesiredVm,
+    mark: &Mark,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) -> Vec<Step> {
+    let mut steps = vec![Step::CreateVm {
+        fields: vm.fields.clone(),
+    }];
+    steps.extend(volume_steps(
+        vm,
+        vm.devices.iter(),
+        mark,
+        observed,
+        problems,
+    ));
+    steps.extend(
+        vm.devices
+            .iter()
+            .cloned()
+            .map(|device| Step::CreateDevice { device }),
+    );
+    if vm.start {
+        steps.push(Step::StartVm);
+    }
+    steps
+}
+
+/// An owned VM: an earlier run may have been stopped halfway, so its missing devices are added.
+fn steps_for_existing(
+    vm: &DesiredVm,
+    found: &ObservedVm,
+    mark: &Mark,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) -> Vec<Step> {
+    warn_of_changed_fields(vm, found, problems);
+    let mut missing = Vec::new();
+    for (device, standing) in vm.devices.iter().zip(pair(&vm.devices, &found.devices)) {
+        match standing {
+            Standing::Missing => missing.push(device),
+            Standing::Same(_) => refuse_lost_zvol(vm, device, observed, problems),
+            Standing::Different(is) => {
+                for (attribute, is, wanted) in differences(device, is) {
+                    problems.push(
+                        Diagnostic::warning(format!(
+                            "`{attribute}` is {is} on the server and {wanted} in the config"
+                        ))
+                        .help("`create` changes nothing that exists; destroy the VM and create it again to change it")
+                        .at(device.origin.clone())
+                        .vm(&vm.name)
+                        .device(&device.name),
+                    );
+                }
+            }
+        }
+    }
+    let mut steps = volume_steps(vm, missing.iter().copied(), mark, observed, problems);
+    steps.extend(
+        missing
+            .into_iter()
+            .cloned()
+            .map(|device| Step::CreateDevice { device }),
+    );
+    if vm.start && found.state == PowerState::Stopped {
+        steps.push(Step::StartVm);
+    }
+    steps
+}
+
+/// Volumes to make for devices that do not exist yet. A zvol with the VM's own mark was left by a
+/// run that was stopped; it is used again if it has the size, so that running again converges.
+fn volume_steps<'a>(
+    vm: &DesiredVm,
+    devices: impl Iterator<Item = &'a DesiredDevice>,
+    mark: &Mark,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for device in devices {
+        let Some(volume) = &device.volume else {
+            continue;
+        };
+        let problem = match observed.datasets.get(&volume.dataset) {
+            None => {
+                steps.push(Step::CreateVolume {
+                    volume: volume.clone(),
+                    device: device.name.clone(),
+                });
+                continue;
+            }
+            Some(existing) if existing.mark.as_ref() != Some(mark) => Diagnostic::refusal(format!(
+                "{} exists and is not tnvm's",
+                volume.dataset
+            ))
+            .help("tnvm does not overwrite data it did not make: choose another `storage.pool_path`, or rename or remove the dataset yourself"),
+            Some(existing) if existing.volsize != Some(volume.size) => Diagnostic::refusal(format!(
+                "{} was left by an earlier run with another size ({} instead of {} bytes)",
+                volume.dataset,
+                existing.volsize.unwrap_or_default(),
+                volume.size
+            ))
+            .help("run `tnvm destroy` for this group first, or set the size back"),
+            Some(_) => continue,
+        };
+        problems.push(
+            problem
+                .at(device.origin.clone())
+                .vm(&vm.name)
+                .device(&device.name),
+        );
+    }
+    steps
+}
+
+/// The device is there and its zvol is not: making an empty one in its place would hide a loss.
+fn refuse_lost_zvol(
+    vm: &DesiredVm,
+    device: &DesiredDevice,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) {
+    let Some(volume) = &device.volume else { return };
+    if !observed.datasets.contains_key(&volume.dataset) {
+        problems.push(
+            Diagnostic::refusal(format!("the zvol {} of an existing disk is gone", volume.dataset))
+                .help("restore the zvol, or destroy the VM and create it again; tnvm does not put an empty disk in its place")
+                .at(device.origin.clone())
+                .vm(&vm.name)
+                .device(&device.name),
+        );
+    }
+}
+
+fn warn_of_changed_fields(vm: &DesiredVm, found: &ObservedVm, problems: &mut Diagnostics) {
+    for (field, wanted) in &vm.fields {
+        // The description carries the mark, which has been compared already.
+        if field == "description" || wanted.is_null() {
+            continue;
+        }
+        match found.fields.get(field) {
+            Some(is) if is != wanted => problems.push(
+                Diagnostic::warning(format!("`{field}` is {is} on the server and {wanted} in the config"))
+                    .help("`create` changes nothing that exists; destroy the VM and create it again to change it")
+                    .at(vm.origin.clone())
+                    .vm(&vm.name),
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn foreign_vm(vm: &DesiredVm, found: &ObservedVm) -> Diagnostic {
+    let whose = match &found.mark {
+        None => "is not tnvm's".to_owned(),
+        Some(mark) if mark.vm != found.name => {
+            format!("is a copy of `{}`, made outside tnvm", mark.vm)
+        }
+        Some(mark) => format!("belongs to `{}` of group `{}`", mark.vm_type, mark.group),
+    };
+    Diagnostic::refusal(format!(
+        "a VM named `{}` exists (id {}) and {whose}",
+        vm.name, found.id
+    ))
+    .help("rename the VM type, or rename or remove that VM yourself; tnvm does not touch what it did not make")
+    .at(vm.origin.clone())
+    .vm(&vm.name)
+}
+
+impl DesiredVm {
+    /// vCPUs: sockets (`vcpus` in the server's words) × cores × threads.
+    #[must_use]
+    pub fn vcpus(&self) -> u64 {
+        ["vcpus", "cores", "threads"]
+            .iter()
+            .map(|field| self.fields.get(*field).and_then(Value::as_u64).unwrap_or(1))
+            .product()
+    }
+
+    /// Memory in MiB.
+    #[must_use]
+    pub fn memory_mib(&self) -> u64 {
+        self.fields
+            .get("memory")
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+    }
+}

@@ -1,0 +1,314 @@
+//! What would fail later, found before the first change, all of it at once.
+//!
+//! Each rule is one the server enforces, or a danger it does not see; the source stands beside it.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::observed::{Observed, ObservedVm};
+use super::step::{Plan, Step};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::resolve::{Desired, DesiredDevice, DesiredVm};
+
+/// The share of a dataset's free space that one zvol may take (`pool.dataset.create`, all
+/// versions, without `force_size`).
+const LARGEST_SHARE: f64 = 0.8;
+
+/// Checks the whole plan against what was observed.
+pub(super) fn check(
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) {
+    let foreign = ForeignClaims::of(desired, observed);
+    for (vm, planned) in desired.vms.iter().zip(&plan.vms) {
+        for step in &planned.steps {
+            match step {
+                Step::CreateDevice { device } => {
+                    check_device(vm, device, observed, problems);
+                    foreign.check(vm, device, problems);
+                }
+                Step::CreateVolume { volume, device } => {
+                    let device = vm.devices.iter().find(|one| one.name == *device);
+                    check_volume(vm, device, &volume.dataset, volume.size, observed, problems);
+                }
+                _ => {}
+            }
+        }
+    }
+    check_space(plan, observed, problems);
+    check_memory(plan, observed, problems);
+}
+
+fn check_device(
+    vm: &DesiredVm,
+    device: &DesiredDevice,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) {
+    let text = |name: &str| device.attributes.get(name).and_then(Value::as_str);
+    let problem = match text("dtype") {
+        Some("NIC") => text("nic_attach")
+            .zip(observed.nic_choices.as_ref())
+            .filter(|(bridge, choices)| !choices.iter().any(|one| one == bridge))
+            .map(|(bridge, choices)| {
+                Diagnostic::error(format!("the server offers no interface `{bridge}` to VMs")).help(
+                    offer(
+                        "it offers",
+                        bridge,
+                        choices,
+                        "a member of a bridge is not offered: use the bridge",
+                    ),
+                )
+            }),
+        Some("DISPLAY") => text("bind")
+            .zip(observed.bind_choices.as_ref())
+            .filter(|(bind, choices)| !choices.iter().any(|one| one == bind))
+            .map(|(bind, choices)| {
+                Diagnostic::error(format!("a display cannot bind to {bind}")).help(offer(
+                    "the server offers",
+                    bind,
+                    choices,
+                    "only its static addresses can be bound, none from DHCP",
+                ))
+            }),
+        Some("CDROM") => text("path").and_then(|path| cdrom_problem(path, observed)),
+        _ => None,
+    };
+    if let Some(problem) = problem {
+        problems.push(
+            problem
+                .at(device.origin.clone())
+                .vm(&vm.name)
+                .device(&device.name),
+        );
+    }
+}
+
+fn cdrom_problem(path: &str, observed: &Observed) -> Option<Diagnostic> {
+    if observed.files.get(path) == Some(&false) {
+        return Some(
+            Diagnostic::error(format!("{path} does not exist on the server"))
+                .help("upload the image, or correct `storage.cdrom_path` or `cdrom`; `cdrom: false` leaves the CD-ROM out"),
+        );
+    }
+    // `vm.device.create` from 25.10.1 on wants the image in a dataset below the pool's root.
+    let directly_in_pool = path
+        .strip_prefix("/mnt/")
+        .is_some_and(|rest| rest.matches('/').count() == 1);
+    (directly_in_pool && version_of(&observed.version) >= (25, 10, 1)).then(|| {
+        Diagnostic::error(format!(
+            "{path} lies in the root dataset of its pool, which TrueNAS {} refuses for a CD-ROM",
+            observed.version
+        ))
+        .help("move the image into a dataset of its own, such as `iso`, and name it there")
+    })
+}
+
+fn offer(lead: &str, written: &str, choices: &[String], note: &str) -> String {
+    match nearest(written, choices.iter().map(String::as_str)).first() {
+        Some(near) => format!(
+            "did you mean `{near}`? {lead} {}; {note}",
+            choices.join(", ")
+        ),
+        None => format!("{lead} {}; {note}", choices.join(", ")),
+    }
+}
+
+fn check_volume(
+    vm: &DesiredVm,
+    device: Option<&DesiredDevice>,
+    dataset: &str,
+    size: u64,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) {
+    let place = device.and_then(|one| one.origin.clone());
+    let parent_name = dataset
+        .rsplit_once('/')
+        .map_or(dataset, |(parent, _)| parent);
+    let problem = match observed.datasets.get(parent_name) {
+        None => Some(
+            Diagnostic::error(format!("the dataset {parent_name} does not exist"))
+                .help("create it on the server, or correct `storage.pool_path`"),
+        ),
+        Some(parent) if parent.is_volume => Some(
+            Diagnostic::error(format!("{parent_name} is a zvol and cannot hold others"))
+                .help("name a dataset in `storage.pool_path`"),
+        ),
+        Some(parent) if parent.locked => Some(
+            Diagnostic::error(format!("the dataset {parent_name} is locked"))
+                .help("unlock it on the server first"),
+        ),
+        Some(parent) if parent.read_only => Some(
+            Diagnostic::error(format!("the dataset {parent_name} is read-only"))
+                .help("set its `readonly` property to off, or choose another `storage.pool_path`"),
+        ),
+        Some(parent) => parent
+            .available
+            .filter(|available| exceeds_share(size, *available))
+            .map(|available| {
+                Diagnostic::error(format!(
+                    "a zvol of {} is more than 80 % of the {} free in {parent_name}",
+                    gib(size),
+                    gib(available)
+                ))
+                .help("the server refuses that; make the disk smaller or free space")
+                .vm(&vm.name)
+            }),
+    };
+    if let Some(mut problem) = problem {
+        if let (Some(device), true) = (device, problem.vm.is_some()) {
+            problem = problem.device(&device.name);
+        }
+        problems.push(problem.at(place));
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rule of thumb of the server, not an account"
+)]
+fn exceeds_share(size: u64, available: u64) -> bool {
+    size as f64 > available as f64 * LARGEST_SHARE
+}
+
+/// Thick zvols must fit together; thin ones are worth a word when they promise more than there is.
+fn check_space(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
+    let mut asked: HashMap<&str, (u64, u64)> = HashMap::new();
+    for step in plan.vms.iter().flat_map(|vm| &vm.steps) {
+        if let Step::CreateVolume { volume, .. } = step {
+            let parent = volume
+                .dataset
+                .rsplit_once('/')
+                .map_or("", |(parent, _)| parent);
+            let (thin, thick) = asked.entry(parent).or_default();
+            *(if volume.sparse { thin } else { thick }) += volume.size;
+        }
+    }
+    for (parent, (thin, thick)) in asked {
+        let Some(available) = observed.datasets.get(parent).and_then(|one| one.available) else {
+            continue;
+        };
+        if thick > available {
+            problems.push(
+                Diagnostic::error(format!(
+                    "the thick zvols need {} together, and {parent} has {} free",
+                    gib(thick),
+                    gib(available)
+                ))
+                .help("make them thin (`sparse: true`) or smaller, or free space"),
+            );
+        } else if thin + thick > available {
+            problems.push(
+                Diagnostic::warning(format!(
+                    "the zvols promise {} together, and {parent} has {} free",
+                    gib(thin + thick),
+                    gib(available)
+                ))
+                .help("thin zvols take space as the guests write; watch the pool"),
+            );
+        }
+    }
+}
+
+/// `vm.start` refuses with ENOMEM what does not fit (all versions); other VMs may stop until
+/// then, so this is a warning.
+fn check_memory(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
+    const MIB: u64 = 1 << 20;
+    let Some(available) = observed.memory_available else {
+        return;
+    };
+    let asked = plan.totals.memory_mib * MIB;
+    if asked > available {
+        problems.push(
+            Diagnostic::warning(format!(
+                "starting these VMs takes {} of memory, and the server can give {}",
+                gib(asked),
+                gib(available)
+            ))
+            .help("the VMs that find no memory will be rolled back; lower `memory` or `count`, or set `start: false`"),
+        );
+    }
+}
+
+/// What VMs outside the plan hold that may exist only once.
+struct ForeignClaims<'a> {
+    holders: HashMap<(&'static str, String), &'a ObservedVm>,
+}
+
+impl<'a> ForeignClaims<'a> {
+    fn of(desired: &Desired, observed: &'a Observed) -> Self {
+        let mut holders = HashMap::new();
+        let others = observed
+            .vms
+            .iter()
+            .filter(|vm| !desired.vms.iter().any(|ours| ours.name == vm.name));
+        for vm in others {
+            for device in &vm.devices {
+                for port in ["port", "web_port"] {
+                    if let Some(port) = device.attributes.get(port).and_then(Value::as_u64) {
+                        holders.insert(("tcp-port", port.to_string()), vm);
+                    }
+                }
+                if let Some(mac) = device.text("mac") {
+                    holders.insert(("mac", mac.to_lowercase()), vm);
+                }
+                if let Some(zvol) = device.zvol() {
+                    holders.insert(("dataset", zvol.to_lowercase()), vm);
+                }
+            }
+        }
+        Self { holders }
+    }
+
+    /// The server compares ports with those of other VMs (`vm.device.create`), but neither MACs
+    /// nor zvols: two VMs may hold the same (all versions).
+    fn check(&self, vm: &DesiredVm, device: &DesiredDevice, problems: &mut Diagnostics) {
+        for claim in &device.claims {
+            let kind = match claim.kind.as_str() {
+                "tcp-port" => "tcp-port",
+                "mac" => "mac",
+                "dataset" => "dataset",
+                _ => continue,
+            };
+            let Some(holder) = self.holders.get(&(kind, claim.value.to_lowercase())) else {
+                continue;
+            };
+            let (what, help) = match kind {
+                "tcp-port" => ("port", "set `display.port` to a free range"),
+                "mac" => ("MAC address", "set another `mac` for this NIC"),
+                _ => (
+                    "zvol",
+                    "two VMs writing one zvol destroy its data: choose another",
+                ),
+            };
+            problems.push(
+                Diagnostic::refusal(format!(
+                    "{what} {} is in use by the VM `{}`",
+                    claim.value, holder.name
+                ))
+                .help(help)
+                .at(device.origin.clone())
+                .vm(&vm.name)
+                .device(&device.name),
+            );
+        }
+    }
+}
+
+/// `25.10.7` as numbers; what is missing counts as 0.
+fn version_of(text: &str) -> (u32, u32, u32) {
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|part| part.parse().ok());
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1_u32 << 30))
+}
