@@ -70,7 +70,7 @@ impl Client {
         check_plaintext(endpoint, credentials, options)?;
         let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
         let connection = match connect::open(endpoint, &options.tls, only_loopback).await? {
-            Socket::Plain(socket) => Connection::start(socket, options),
+            Socket::Plain(socket) => Connection::start(*socket, options),
             Socket::Tls(socket) => Connection::start(*socket, options),
         };
         let server = match enter(&connection, endpoint, credentials).await {

@@ -20,7 +20,7 @@ use super::{limits, timeouts};
 
 /// An open WebSocket.
 pub(super) enum Socket {
-    Plain(WebSocketStream<TcpStream>),
+    Plain(Box<WebSocketStream<TcpStream>>),
     Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
 }
 
@@ -43,7 +43,9 @@ pub(super) async fn open(
         });
     }
     let Some(tls) = tls else {
-        return upgrade(endpoint, stream).await.map(Socket::Plain);
+        return upgrade(endpoint, stream)
+            .await
+            .map(|socket| Socket::Plain(Box::new(socket)));
     };
     let stream = handshake(endpoint, tls, stream).await?;
     let socket = upgrade(endpoint, stream).await?;

@@ -16,19 +16,19 @@ use super::method::Method;
 pub enum CallError {
     /// The server checked the call and said no. Nothing was done, unless the text says otherwise.
     #[error("{0}")]
-    Refused(ServerError),
+    Refused(Box<ServerError>),
     /// What the call is about does not exist.
     #[error("{0}")]
-    NotFound(ServerError),
+    NotFound(Box<ServerError>),
     /// What the call is about is in use (errno 16).
     #[error("{0}")]
-    Busy(ServerError),
+    Busy(Box<ServerError>),
     /// The account lacks a role for this, or the session has ended (errno 13, 207).
     #[error("{0}")]
-    NotAuthorized(ServerError),
+    NotAuthorized(Box<ServerError>),
     /// The server's rate limit for this address is used up; it clears after at most ten minutes.
     #[error("{0}")]
-    RateLimited(ServerError),
+    RateLimited(Box<ServerError>),
     /// The server refused to take the call up, again and again (−32000). It was not executed.
     #[error("{method} was not taken up: the server has too many calls in flight")]
     TooManyCalls {
@@ -352,6 +352,7 @@ pub(super) fn sort(error: ServerError) -> CallError {
     let missing = whole
         || (error.fields.is_empty() && error.errno == Some(ENOENT))
         || error.class.as_deref() == Some("MatchNotFound");
+    let error = Box::new(error);
     match error.errno {
         _ if missing => CallError::NotFound(error),
         Some(EACCES | ENOTAUTHENTICATED) => CallError::NotAuthorized(error),
