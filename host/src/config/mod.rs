@@ -1,1 +1,35 @@
-//! Filled in by its own change.
+//! Settings: the VM file in its layers, the environment, and references to secrets.
+//!
+//! Knows neither plugins (a key it does not own is handed on) nor the server.
+
+mod environment;
+mod fields;
+mod json;
+mod layers;
+mod load;
+mod model;
+mod names;
+mod node;
+mod scalar;
+mod secrets;
+mod sections;
+mod set;
+mod size;
+mod text;
+mod vm_type;
+mod yaml;
+
+pub use environment::{
+    API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, VARIABLES,
+    VNC_PASSWORD, Variable,
+};
+pub use fields::{FIELDS, Field, FieldKind};
+pub use load::{LoadOptions, load};
+pub use model::{
+    Config, DeviceKey, FACTS, HOST_KEYS, PluginEntry, RESERVED_SECTIONS, Storage, TrueNasSection,
+    VmSpec, VmTypeInfo,
+};
+pub use names::{MAX_NAME, MAX_VMS};
+pub use node::{Entry, Node, NodeMap, NodeValue};
+pub use secrets::{DISPLAY_PASSWORD, SecretError, SecretReference, SecretStore};
+pub(crate) use text::read_source;

@@ -1,0 +1,261 @@
+//! Variables: those of the process, and those of a `.env` file beside the config.
+//!
+//! It never changes the environment of the process, and prints no value.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::model::TrueNasSection;
+use super::text::read_source;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// One variable that tnvm reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+/// The server's name or address.
+pub const HOST: &str = "TRUENAS_HOST";
+/// An API key.
+pub const API_KEY: &str = "TRUENAS_API_KEY";
+/// The user to log in as.
+pub const API_USERNAME: &str = "API_USERNAME";
+/// That user's password.
+pub const API_PASSWORD: &str = "API_PASSWORD";
+/// What people type to see a VM's screen.
+pub const VNC_PASSWORD: &str = "VNC_PASSWORD";
+
+/// Every variable that tnvm reads. Others are read only where a config says `env:NAME`.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        name: HOST,
+        meaning: "the server's name or address; `truenas.host` in the config is used without it",
+        secret: false,
+    },
+    Variable {
+        name: API_KEY,
+        meaning: "an API key; used rather than the password when both are there",
+        secret: true,
+    },
+    Variable {
+        name: API_USERNAME,
+        meaning: "the user whose password or API key it is",
+        secret: false,
+    },
+    Variable {
+        name: API_PASSWORD,
+        meaning: "the password of API_USERNAME",
+        secret: true,
+    },
+    Variable {
+        name: VNC_PASSWORD,
+        meaning: "the password of the VMs' displays",
+        secret: true,
+    },
+];
+
+/// All variables. `Debug` shows names only.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    values: BTreeMap<String, SecretString>,
+    folder: PathBuf,
+}
+
+/// Where to log in, and as whom.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Name or address, as given.
+    pub host: String,
+    /// What to log in with.
+    pub credentials: Credentials,
+}
+
+/// What to log in with.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// An API key.
+    ApiKey {
+        /// The user it belongs to: needed by `auth.login_ex` (25.04 and newer), and not by
+        /// `auth.login_with_api_key` (up to 26).
+        username: Option<String>,
+        /// The key.
+        key: SecretString,
+    },
+    /// A user and a password.
+    Password {
+        /// The user.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+}
+
+impl Environment {
+    /// Takes `process` and, for names that it lacks, the file `.env` in `folder`, the config's.
+    /// A missing file is fine. In the file, values stand for themselves: `$NAME` is not replaced.
+    ///
+    /// A broken file is a problem, and then only `process` counts.
+    pub fn load(
+        folder: &Path,
+        process: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> (Self, Diagnostics) {
+        let mut problems = Diagnostics::default();
+        let file = folder.join(".env");
+        let mut values = BTreeMap::new();
+        if file.exists() {
+            match read_source(&file, "the file of variables") {
+                Ok(source) => match parse(&source.text) {
+                    Ok(found) => values = found,
+                    Err(line) => problems.push(broken(&source.name, line)),
+                },
+                Err(found) => problems.extend(found),
+            }
+        }
+        for (name, value) in process {
+            // A name or value that is not Unicode is nothing that tnvm could use.
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                values.insert(name, value.into());
+            }
+        }
+        let folder = folder.to_path_buf();
+        (Self { values, folder }, problems)
+    }
+
+    /// A variable's value, unless it is missing or empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&SecretString> {
+        let value = self.values.get(name)?;
+        (!value.expose_secret().is_empty()).then_some(value)
+    }
+
+    /// The config's folder, where relative paths start.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where to log in, and as whom. The host comes from `host` (the flag), else `TRUENAS_HOST`,
+    /// else the config; an API key goes before a password.
+    ///
+    /// # Errors
+    /// Everything that is missing, at once.
+    pub fn connection(
+        &self,
+        host: Option<&str>,
+        section: &TrueNasSection,
+    ) -> Result<Connection, Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let host = host
+            .map(str::to_owned)
+            .or_else(|| self.text(HOST))
+            .or_else(|| section.host.clone());
+        if host.is_none() {
+            problems.push(
+                Diagnostic::error("no server is named: TRUENAS_HOST is not set")
+                    .help("set TRUENAS_HOST, in the environment or in a `.env` file beside the config, or write `truenas: {host: …}` in the config"),
+            );
+        }
+        let credentials = self.credentials(&mut problems);
+        match (host, credentials) {
+            (Some(host), Some(credentials)) => Ok(Connection { host, credentials }),
+            _ => Err(problems),
+        }
+    }
+
+    fn credentials(&self, problems: &mut Diagnostics) -> Option<Credentials> {
+        let username = self.text(API_USERNAME);
+        if let Some(key) = self.get(API_KEY).cloned() {
+            return Some(Credentials::ApiKey { username, key });
+        }
+        let password = self.get(API_PASSWORD).cloned();
+        if let (Some(username), Some(password)) = (&username, &password) {
+            return Some(Credentials::Password {
+                username: username.clone(),
+                password: password.clone(),
+            });
+        }
+        let mut missing = Vec::new();
+        if username.is_none() {
+            missing.push(API_USERNAME);
+        }
+        if password.is_none() {
+            missing.push(API_PASSWORD);
+        }
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        problems.push(
+            Diagnostic::error(format!(
+                "there is nothing to log in with: neither TRUENAS_API_KEY is set, nor {verb} {}",
+                missing.join(" and ")
+            ))
+            .help("set TRUENAS_API_KEY (made in the web UI under Credentials) with API_USERNAME, or API_USERNAME and API_PASSWORD, in the environment or in a `.env` file beside the config"),
+        );
+        None
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|value| value.expose_secret().to_owned())
+    }
+}
+
+/// Reads the variables. Of several with the same name the last counts.
+///
+/// # Errors
+/// The line that could not be read, from 1. Never its text: it may be a password.
+fn parse(text: &str) -> Result<BTreeMap<String, SecretString>, Option<usize>> {
+    let literal = escape_dollars(text);
+    let mut values = BTreeMap::new();
+    for item in dotenvy::Iter::new(literal.as_bytes()) {
+        match item {
+            Ok((name, value)) => {
+                values.insert(name, value.into());
+            }
+            Err(dotenvy::Error::LineParse(part, _)) => {
+                let part = part.lines().next().unwrap_or_default().to_owned();
+                let line = literal.lines().position(|line| line.contains(&part));
+                return Err(line.map(|at| at + 1));
+            }
+            Err(_) => return Err(None),
+        }
+    }
+    Ok(values)
+}
+
+fn broken(file: &str, line: Option<usize>) -> Diagnostic {
+    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
+    Diagnostic::error(format!("{place} cannot be read as `NAME=value`"))
+        .help("put a value with spaces, quotes or backslashes in single quotes: NAME='value'")
+}
+
+/// `dotenvy` replaces `$NAME` outside single quotes, also by values of the process; a password
+/// with a dollar would silently become another one. So every dollar gets a backslash.
+fn escape_dollars(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut quote = None;
+    let mut comment = false;
+    let mut before = '\n';
+    let mut escaped = false;
+    for one in text.trim_start_matches('\u{feff}').chars() {
+        match one {
+            '\n' if quote.is_none() => comment = false,
+            _ if comment || escaped => {}
+            '#' if quote.is_none() && before.is_whitespace() => comment = true,
+            '\'' | '"' if quote.is_none() => quote = Some(one),
+            '\'' | '"' if quote == Some(one) => quote = None,
+            '$' if quote != Some('\'') => out.push('\\'),
+            _ => {}
+        }
+        escaped = one == '\\' && !escaped && quote != Some('\'');
+        before = one;
+        out.push(one);
+    }
+    out
+}

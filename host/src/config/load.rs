@@ -1,0 +1,516 @@
+//! The config file, from text to [`Config`].
+//!
+//! Knows the order of the work; each part is its own module.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::layers::{Layers, TypeLayers, did_you_mean};
+use super::model::{Config, RESERVED_SECTIONS, Storage, TrueNasSection, VmSpec, VmTypeInfo};
+use super::names::{MAX_NAME, MAX_VMS, folder_group, is_safe, make_safe, vm_name};
+use super::node::{Entry, Node, NodeValue};
+use super::set::Setting;
+use super::text::read_source;
+use super::vm_type::{self, TYPE_KEYS, VmKeys};
+use super::{sections, yaml};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
+
+/// Values that all VMs together may hold: a thousand VMs with a thousand each. Without it a small
+/// file could ask for a thousand copies of a large one.
+const MAX_EXPANDED: usize = 1_000_000;
+/// Problems after which looking stops: nobody reads more, and each is compared with all others.
+const MAX_PROBLEMS: usize = 200;
+
+/// What to load.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The config file.
+    pub path: PathBuf,
+    /// `--group`, which goes before the file's `group`.
+    pub group: Option<String>,
+    /// Every `--set path=value`, in order.
+    pub set: Vec<String>,
+}
+
+/// Loads a config and reports everything that is wrong with it.
+///
+/// The config is there even with errors, unless the file could not be read to its end: without
+/// the values in error, and good only for finding more errors in what uses it. Nothing may be
+/// done with it while [`Diagnostics::has_errors`].
+#[must_use]
+pub fn load(options: &LoadOptions) -> (Option<Config>, Diagnostics) {
+    let mut problems = Diagnostics::default();
+    let source = match read_source(&options.path, "the config") {
+        Ok(source) => source,
+        Err(found) => return (None, found),
+    };
+    let (root, found) = yaml::parse(&source, 0..source.text.len());
+    problems.extend(found);
+    let Some(root) = root else {
+        return (None, problems);
+    };
+    if root.as_map().is_none() {
+        problems.push(
+            Diagnostic::error(format!(
+                "a config is a map, and this is {}",
+                root.describe()
+            ))
+            .help("write a `storage` section and at least one VM type")
+            .at(root.origin),
+        );
+        return (None, problems);
+    }
+    let parts = Parts::split(root, &options.set, &mut problems);
+    let config = parts.config(options, &mut problems);
+    (Some(config), problems)
+}
+
+/// The file's top level, with `--set` on it.
+struct Parts {
+    sections: HashMap<String, Node>,
+    layers: Layers,
+    origin: Option<Location>,
+}
+
+impl Parts {
+    fn split(root: Node, set: &[String], problems: &mut Diagnostics) -> Self {
+        let origin = root.origin;
+        let mut sections = HashMap::new();
+        let mut types = IndexMap::new();
+        if let NodeValue::Map(entries) = root.value {
+            for (key, entry) in entries {
+                if RESERVED_SECTIONS.contains(&key.as_str()) {
+                    // `storage:` with nothing below is an empty section.
+                    sections.insert(key, empty_if_null(entry.node));
+                } else if let Some(layers) = type_layers(&key, entry, problems) {
+                    types.insert(key, layers);
+                }
+            }
+        }
+        let mut defaults = Vec::new();
+        if let Some(node) = sections.remove("defaults") {
+            push_defaults(node, &mut defaults, problems);
+        }
+        for text in set {
+            match Setting::parse(text) {
+                Ok(setting) => {
+                    apply(&setting, &mut sections, &mut defaults, &mut types, problems);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        Self {
+            sections,
+            layers: Layers::new(defaults, types),
+            origin,
+        }
+    }
+
+    fn config(self, options: &LoadOptions, problems: &mut Diagnostics) -> Config {
+        let folder = folder_of(&options.path);
+        let storage = self.storage(problems);
+        let truenas = self
+            .sections
+            .get("truenas")
+            .map_or_else(TrueNasSection::default, |node| {
+                sections::truenas(node, folder, problems)
+            });
+        let plugins = self
+            .sections
+            .get("plugins")
+            .map(|node| sections::plugins(node, folder, problems))
+            .unwrap_or_default();
+        let group = self.group(options, problems);
+        problems.extend(self.layers.check());
+        let mut expansion = Expansion::default();
+        for (index, name) in self.layers.types.keys().enumerate() {
+            if problems.iter().len() >= MAX_PROBLEMS {
+                problems.push(
+                    Diagnostic::error("there may be more problems").help("repair these first"),
+                );
+                break;
+            }
+            expansion.add_type(
+                name,
+                u32::try_from(index).unwrap_or(u32::MAX),
+                &self.layers,
+                problems,
+            );
+        }
+        if self.layers.types.is_empty() {
+            problems.push(
+                Diagnostic::error("the config has no VM type")
+                    .help("add one, for example `worker: {count: 3, cpu: 4, memory: 16GiB, disk: {system: 15}}`")
+                    .at(self.origin.clone()),
+            );
+        }
+        Config {
+            group,
+            storage,
+            truenas,
+            plugins,
+            vms: expansion.vms,
+            types: expansion.types,
+        }
+    }
+
+    fn storage(&self, problems: &mut Diagnostics) -> Storage {
+        if let Some(node) = self.sections.get("storage") {
+            return sections::storage(node, problems);
+        }
+        let near = nearest("storage", self.layers.types.keys().map(String::as_str));
+        let help = match near.first() {
+            Some(near) => format!("is `{near}` meant to be `storage`?"),
+            None => {
+                "add `storage: {pool_path: POOL/DATASET}`: where the VMs' disks are made".to_owned()
+            }
+        };
+        problems.push(
+            Diagnostic::error("the config has no `storage` section")
+                .help(help)
+                .at(self.origin.clone()),
+        );
+        Storage {
+            pool_path: None,
+            cdrom_path: None,
+            node: Node::empty_map(),
+        }
+    }
+
+    fn group(&self, options: &LoadOptions, problems: &mut Diagnostics) -> String {
+        let written = self
+            .sections
+            .get("group")
+            .and_then(|node| sections::group(node, problems));
+        if let Some(flag) = &options.group {
+            if let Some(problem) = sections::bad_group(flag) {
+                problems.push(problem);
+            }
+            return flag.clone();
+        }
+        written.unwrap_or_else(|| folder_group(&options.path))
+    }
+}
+
+/// The VMs, as types are added.
+#[derive(Default)]
+struct Expansion {
+    vms: Vec<VmSpec>,
+    types: Vec<VmTypeInfo>,
+    /// The type of every name so far.
+    taken: HashMap<String, String>,
+    values: usize,
+}
+
+impl Expansion {
+    fn add_type(
+        &mut self,
+        name: &str,
+        type_index: u32,
+        layers: &Layers,
+        problems: &mut Diagnostics,
+    ) {
+        let node = layers.of_type(name);
+        let origin = layers
+            .types
+            .get(name)
+            .and_then(|one| one.key_origin.clone());
+        let count = self.count(name, &node, problems);
+        let (keys, found) = vm_type::read(&node);
+        problems.extend(found);
+        check_overrides(name, count, layers, problems);
+        self.types.push(VmTypeInfo {
+            name: name.to_owned(),
+            index: type_index,
+            count,
+            origin: origin.clone(),
+        });
+        self.values = self
+            .values
+            .saturating_add(node.size().saturating_mul(count as usize));
+        if self.values > MAX_EXPANDED {
+            problems.push(
+                Diagnostic::error(format!(
+                    "all VMs together have more than {MAX_EXPANDED} values"
+                ))
+                .help("lower `count`, or give the VMs fewer settings")
+                .at(origin),
+            );
+            return;
+        }
+        let mut collided = Vec::new();
+        for index in 1..=count {
+            let vm = vm_name(name, index);
+            if let Some(other) = self.taken.insert(vm.clone(), name.to_owned())
+                && !collided.contains(&other)
+            {
+                problems.push(
+                    Diagnostic::error(format!(
+                        "`{name}` and `{other}` both make a VM named `{vm}`"
+                    ))
+                    .help("rename one of the two types")
+                    .at(origin.clone()),
+                );
+                collided.push(other);
+            }
+            let keys = match layers.of_vm(name, &node, &vm) {
+                Some(own) => {
+                    let (keys, found) = vm_type::read(&own);
+                    problems.extend(found);
+                    self.values = self.values.saturating_add(own.size());
+                    keys
+                }
+                None => keys.clone(),
+            };
+            let place = Place {
+                vm_type: name,
+                type_index,
+                index,
+                count,
+                origin: origin.clone(),
+            };
+            self.vms.push(place.vm(vm, keys));
+        }
+    }
+
+    /// How many VMs a type has; one unless it says otherwise.
+    fn count(&self, name: &str, node: &Node, problems: &mut Diagnostics) -> u32 {
+        let Some(count) = node.get("count") else {
+            return 1;
+        };
+        let error = |message: String, help: &str| {
+            Diagnostic::error(message)
+                .help(help)
+                .at(count.origin.clone())
+        };
+        let Some(number) = count.as_u64() else {
+            let negative =
+                matches!(&count.value, NodeValue::Number(one) if one.as_f64() < Some(0.0));
+            let (message, help) = if negative {
+                (
+                    format!("`{name}` cannot have {} VMs", count.to_json()),
+                    "write 0 to have none, or remove the type",
+                )
+            } else {
+                (
+                    format!("`count` must be a whole number, not {}", count.describe()),
+                    "write how many VMs of this type there are, for example `count: 3`",
+                )
+            };
+            problems.push(error(message, help));
+            return 0;
+        };
+        let free = u64::from(MAX_VMS).saturating_sub(self.vms.len() as u64);
+        match u32::try_from(number) {
+            Ok(fits) if number <= free => fits,
+            _ => {
+                let message =
+                    format!("with {number} of `{name}` the group has more than {MAX_VMS} VMs");
+                problems.push(error(
+                    message,
+                    "lower `count`, or split the VMs into several groups",
+                ));
+                0
+            }
+        }
+    }
+}
+
+/// A VM's place among the VMs.
+struct Place<'n> {
+    vm_type: &'n str,
+    type_index: u32,
+    index: u32,
+    count: u32,
+    origin: Option<Location>,
+}
+
+impl Place<'_> {
+    fn vm(self, name: String, keys: VmKeys) -> VmSpec {
+        VmSpec {
+            name,
+            vm_type: self.vm_type.to_owned(),
+            type_index: self.type_index,
+            index: self.index,
+            count: self.count,
+            template: keys.template,
+            template_origin: keys.template_origin,
+            fields: keys.fields,
+            start: keys.start,
+            protect: keys.protect,
+            device_keys: keys.device_keys,
+            origin: self.origin,
+        }
+    }
+}
+
+fn type_layers(name: &str, entry: Entry, problems: &mut Diagnostics) -> Option<TypeLayers> {
+    let near = nearest(name, RESERVED_SECTIONS.iter().copied());
+    let node = empty_if_null(entry.node);
+    if node.as_map().is_none() {
+        let message = format!(
+            "`{name}` must be a map of settings, as every VM type, not {}",
+            node.describe()
+        );
+        let help = match near.first() {
+            Some(section) => format!("did you mean `{section}`?"),
+            None => format!("write `{name}: {{count: 1, …}}`"),
+        };
+        problems.push(Diagnostic::error(message).help(help).at(node.origin));
+        return None;
+    }
+    if !is_safe(name) {
+        let message = format!(
+            "`{name}` cannot be a VM type: the server takes only letters, digits and `_` in the names of VMs"
+        );
+        let help = format!("rename it to `{}`", make_safe(name));
+        problems.push(
+            Diagnostic::error(message)
+                .help(help)
+                .at(entry.key_origin.clone()),
+        );
+    } else if vm_name(name, MAX_VMS).len() > MAX_NAME {
+        let message = format!(
+            "`{name}` is too long for a VM type: names of VMs have at most {MAX_NAME} characters"
+        );
+        let problem = Diagnostic::error(message).help("choose a shorter name");
+        problems.push(problem.at(entry.key_origin.clone()));
+    } else if let Some(section) = near.first() {
+        let message = format!(
+            "`{name}` is taken for a VM type, and is written almost like the section `{section}`"
+        );
+        let help = format!("rename it to `{section}` if you mean the section");
+        problems.push(
+            Diagnostic::warning(message)
+                .help(help)
+                .at(entry.key_origin.clone()),
+        );
+    }
+    Some(TypeLayers::new(node, entry.key_origin))
+}
+
+fn push_defaults(node: Node, defaults: &mut Vec<Node>, problems: &mut Diagnostics) {
+    if node.as_map().is_some() {
+        defaults.push(node);
+        return;
+    }
+    let message = format!(
+        "`defaults` must be a map of settings, not {}",
+        node.describe()
+    );
+    let problem =
+        Diagnostic::error(message).help("write the settings that every VM type starts from");
+    problems.push(problem.at(node.origin));
+}
+
+fn apply(
+    setting: &Setting,
+    sections: &mut HashMap<String, Node>,
+    defaults: &mut Vec<Node>,
+    types: &mut IndexMap<String, TypeLayers>,
+    problems: &mut Diagnostics,
+) {
+    let Some((head, at)) = setting.head() else {
+        return;
+    };
+    let patch = setting.patch();
+    match types.get_mut(head) {
+        Some(layers) if patch.as_map().is_some() => layers.set(patch),
+        Some(_) => {
+            let message = format!("`--set {head}=…` would replace a whole VM type");
+            let help = format!("name what to set, for example `--set {head}.count=5`");
+            problems.push(Diagnostic::error(message).help(help).at(at.clone()));
+        }
+        None if head == "defaults" => push_defaults(patch, defaults, problems),
+        None if RESERVED_SECTIONS.contains(&head.as_str()) => {
+            sections
+                .entry(head.clone())
+                .or_insert_with(Node::empty_map)
+                .merge(patch);
+        }
+        None => {
+            let known = types
+                .keys()
+                .map(String::as_str)
+                .chain(RESERVED_SECTIONS.iter().copied());
+            let help = did_you_mean(head, known, "VM types and sections");
+            let message =
+                format!("`--set` names `{head}`, which is no VM type and no section of the config");
+            problems.push(Diagnostic::error(message).help(help).at(at.clone()));
+        }
+    }
+}
+
+fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagnostics) {
+    let Some(vms) = layers.types.get(name).and_then(|one| one.own("vms")) else {
+        return;
+    };
+    let Some(map) = vms.as_map() else {
+        let message = format!(
+            "`vms` must be a map from names of VMs to settings, not {}",
+            vms.describe()
+        );
+        let help = format!("write `vms: {{{}: {{memory: 8GiB}}}}`", vm_name(name, 1));
+        problems.push(Diagnostic::error(message).help(help).at(vms.origin.clone()));
+        return;
+    };
+    let names: Vec<String> = (1..=count).map(|index| vm_name(name, index)).collect();
+    for (vm, entry) in map {
+        let later = vm
+            .strip_prefix(name)
+            .and_then(|number| number.parse::<u32>().ok())
+            .is_some_and(|index| index > count && vm_name(name, index) == *vm);
+        if later {
+            let message = format!("`{vm}` is not made: `{name}` has {count} VMs");
+            let problem =
+                Diagnostic::warning(message).help("raise `count`, or remove these settings");
+            problems.push(problem.at(entry.key_origin.clone()));
+        } else if !names.contains(vm) {
+            let help = did_you_mean(vm, names.iter().map(String::as_str), "VMs of this type");
+            let problem = Diagnostic::error(format!("`{name}` has no VM named `{vm}`")).help(help);
+            problems.push(problem.at(entry.key_origin.clone()));
+        }
+        let Some(settings) = entry.node.as_map() else {
+            let message = format!(
+                "`{vm}` must be a map of settings, not {}",
+                entry.node.describe()
+            );
+            let help = format!("write `{vm}: {{memory: 8GiB}}`");
+            problems.push(
+                Diagnostic::error(message)
+                    .help(help)
+                    .at(entry.node.origin.clone()),
+            );
+            continue;
+        };
+        for (key, entry) in settings
+            .iter()
+            .filter(|(key, _)| TYPE_KEYS.contains(&key.as_str()))
+        {
+            let problem = Diagnostic::error(format!(
+                "`{key}` is a matter of the whole type, and cannot be set for one VM"
+            ));
+            let help = format!("move `{key}` to `{name}`");
+            problems.push(problem.help(help).at(entry.key_origin.clone()));
+        }
+    }
+}
+
+fn empty_if_null(node: Node) -> Node {
+    if !node.is_null() {
+        return node;
+    }
+    Node {
+        origin: node.origin,
+        ..Node::empty_map()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
