@@ -10,6 +10,7 @@ mod check_component;
 mod codegen;
 mod paths;
 mod say;
+mod wasm_toolchain;
 
 /// Everything a developer of tnvm does, in one place.
 #[derive(Parser)]

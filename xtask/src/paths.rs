@@ -16,3 +16,9 @@ pub(crate) fn target() -> PathBuf {
         _ => root().join("target"),
     }
 }
+
+/// Cargo's home, where the sources of other people's crates are.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
+}

@@ -116,13 +116,21 @@ fn read_request<P: DevicePlugin>(request: PlanRequest) -> Result<Request<P::Conf
 fn read_config<C: DeserializeOwned>(text: &str) -> Result<C, Failure> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // serde_json ends with the line and column in its own text, which no user has seen.
-        let message = error.inner().to_string();
-        let message = message
-            .rsplit_once(" at line ")
-            .map_or(message.as_str(), |(sentence, _)| sentence);
-        Failure::Invalid(vec![Problem::config(place(error.path()), message).0])
+        let parts = parts(error.path());
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let problem = Problem::config(pointer(&parts), sentence(error.inner()));
+        Failure::Invalid(vec![problem.0])
     })
+}
+
+/// The error's text without the line and column that serde_json adds: they are of a JSON text
+/// which no user has seen.
+pub(crate) fn sentence(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((sentence, _)) if error.line() > 0 => sentence.to_owned(),
+        _ => text,
+    }
 }
 
 fn from_host<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Failure> {
@@ -130,17 +138,15 @@ fn from_host<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Failure> 
         .map_err(|error| Failure::Internal(format!("the host's `{what}` cannot be read: {error}")))
 }
 
-fn place(path: &Path) -> String {
-    let parts: Vec<String> = path
-        .iter()
+/// The parts of a path, unescaped. What serde cannot place belongs to the value around it.
+pub(crate) fn parts(path: &Path) -> Vec<String> {
+    path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(index.to_string()),
             Segment::Map { key } => Some(key.clone()),
             Segment::Enum { .. } | Segment::Unknown => None,
         })
-        .collect();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    pointer(&parts)
+        .collect()
 }
 
 /// A device type that applies by default may also be switched on aloud: `display: true`, or the

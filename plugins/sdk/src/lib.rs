@@ -88,7 +88,7 @@ pub use derive::derived_bytes;
 pub use device::Device;
 pub use log::Level;
 #[doc(hidden)]
-pub use log::write;
+pub use log::{tell_panics, write};
 pub use mac::Mac;
 pub use plugin::DevicePlugin;
 pub use pointer::pointer;

@@ -15,7 +15,7 @@ pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
 
 /// From now on a panic tells the host its text and place. A component without WASI has no other
 /// way: the host would only see `unreachable`.
-pub(crate) fn tell_panics() {
+pub fn tell_panics() {
     #[cfg(target_family = "wasm")]
     {
         static ONCE: std::sync::Once = std::sync::Once::new();

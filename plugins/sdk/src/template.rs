@@ -1,8 +1,10 @@
 //! The device template that a plan starts from. It does not know where the file is.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::adapter::{parts, sentence};
 use crate::{Problem, Problems, pointer};
 
 /// The device template of the same name as the plugin, inheritance resolved.
@@ -17,6 +19,26 @@ pub struct Template {
 }
 
 impl Template {
+    /// As [`Template::layer`], read into `T`, whose fields are options: one set of types then
+    /// guards what comes from the config and what comes from the template. Values that are no
+    /// `T` become errors, and the answer is `T::default()`.
+    pub fn read<T: DeserializeOwned + Default>(
+        &self,
+        kind: &str,
+        known: &[&str],
+        ignored: &[&str],
+        problems: &mut Problems,
+    ) -> T {
+        let layer = Value::Object(self.layer(kind, known, ignored, problems));
+        serde_path_to_error::deserialize(&layer).unwrap_or_else(|error| {
+            let path = parts(error.path());
+            let mut place = vec!["attributes"];
+            place.extend(path.iter().map(String::as_str));
+            problems.push(Problem::template(pointer(&place), sentence(error.inner())));
+            T::default()
+        })
+    }
+
     /// The attributes to lay over a plugin's defaults: nulls and the keys in `ignored` dropped.
     ///
     /// A `dtype` other than `kind` and keys that are neither in `known` nor in `ignored` become
