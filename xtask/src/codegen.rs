@@ -25,6 +25,13 @@ pub(crate) struct Arguments {
     check: bool,
 }
 
+impl Arguments {
+    /// Compares and writes nothing.
+    pub(crate) const fn check() -> Self {
+        Self { check: true }
+    }
+}
+
 /// Writes the bindings, or compares them.
 ///
 /// # Errors

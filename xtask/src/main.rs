@@ -5,11 +5,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build_plugins;
 mod check_component;
 mod codegen;
+mod demo;
 mod paths;
 mod say;
+mod shell;
+mod simulator;
+mod test;
 mod wasm_toolchain;
 
 /// Everything a developer of tnvm does, in one place.
@@ -22,12 +27,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    Demo(demo::Arguments),
+    Test(test::Arguments),
+    Bench(bench::Arguments),
     BuildPlugins(build_plugins::Arguments),
     Codegen(codegen::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::BuildPlugins(arguments) => build_plugins::run(arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
     };

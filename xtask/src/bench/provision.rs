@@ -1,0 +1,129 @@
+//! VMs made by the real program on a simulated server, against what the server's limits allow.
+
+use std::process::Command;
+
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Programs, sampled};
+use crate::simulator::Simulator;
+
+/// Calls of a connection that the server runs at once (all versions).
+const RUNNING_CALLS: f64 = 10.0;
+/// Round trips that depend on each other around the work: login, version, one round of reading
+/// (its calls run side by side), logout.
+const ROUNDS_AROUND: f64 = 4.0;
+
+/// One measurement. The names are an interface.
+#[derive(Serialize)]
+pub(super) struct Row {
+    vms: u32,
+    latency_ms: u32,
+    connections: u32,
+    /// Whole process, from start to end.
+    wall_ms: f64,
+    /// The least that the server's limits and the dependencies between calls allow.
+    bound_ms: f64,
+    ratio_to_bound: f64,
+    /// Against the same with `--concurrency 1`.
+    speedup_vs_serial: f64,
+    /// Calls of the whole process.
+    calls: u64,
+    calls_per_vm: f64,
+    peak_mib: f64,
+}
+
+pub(super) fn run(programs: &Programs) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (vms, latency_ms) in [(1, 20), (4, 20), (16, 20), (64, 20), (64, 5)] {
+        rows.push(measure(programs, vms, latency_ms)?);
+    }
+    Ok(rows)
+}
+
+fn measure(programs: &Programs, vms: u32, latency_ms: u32) -> anyhow::Result<Row> {
+    let fast = create(programs, vms, latency_ms, None)?;
+    let serial = create(programs, vms, latency_ms, Some(1))?;
+    let latency = f64::from(latency_ms);
+    #[expect(clippy::cast_precision_loss, reason = "some thousands of calls")]
+    let (mutating, all) = (fast.mutating as f64, fast.calls as f64);
+    // Every VM: create, start, status after start; zvols side by side, devices side by side.
+    let chain = 5.0;
+    let work = ((mutating + f64::from(vms)) / RUNNING_CALLS).max(chain);
+    let bound_ms = (ROUNDS_AROUND + work) * latency;
+    Ok(Row {
+        vms,
+        latency_ms,
+        connections: 1,
+        wall_ms: fast.wall_ms,
+        bound_ms,
+        ratio_to_bound: fast.wall_ms / bound_ms,
+        speedup_vs_serial: serial.wall_ms / fast.wall_ms,
+        calls: fast.calls,
+        calls_per_vm: all / f64::from(vms),
+        peak_mib: fast.peak_mib,
+    })
+}
+
+struct Created {
+    wall_ms: f64,
+    calls: u64,
+    mutating: u64,
+    peak_mib: f64,
+}
+
+fn create(
+    programs: &Programs,
+    vms: u32,
+    latency_ms: u32,
+    concurrency: Option<u16>,
+) -> anyhow::Result<Created> {
+    let config_file = programs.folder.join(format!("provision-{vms}.yaml"));
+    std::fs::write(&config_file, config(vms))?;
+    let latency = format!("{latency_ms}ms");
+    let simulator = Simulator::start(
+        &programs.simulator,
+        &programs.folder,
+        &["--latency", &latency],
+    )?;
+    let mut command = Command::new(&programs.tnvm);
+    command
+        .args(["create", "-o", "json", "--config"])
+        .arg(&config_file)
+        .env("TRUENAS_HOST", format!("ws://{}", simulator.address))
+        .env("API_USERNAME", "truenas_admin")
+        .env("API_PASSWORD", "secret")
+        .env("VNC_PASSWORD", "bench")
+        .env("TNVM_CACHE_DIR", programs.folder.join("cache"))
+        .env_remove("TRUENAS_API_KEY");
+    if let Some(concurrency) = concurrency {
+        command.args(["--concurrency", &concurrency.to_string()]);
+    }
+    let sample = sampled::run(&mut command)?;
+    let printed: Value = serde_json::from_slice(&sample.stdout).context("tnvm printed no JSON")?;
+    let number = |name: &str| {
+        let pointer = format!("/summary/{name}");
+        printed
+            .pointer(&pointer)
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+    };
+    let mutating = number("mutating_calls");
+    #[expect(clippy::cast_precision_loss, reason = "KiB of a process fit")]
+    let peak_mib = sample.peak_kib as f64 / 1024.0;
+    Ok(Created {
+        wall_ms: sample.wall.as_secs_f64() * 1000.0,
+        calls: number("reading_calls") + mutating,
+        mutating,
+        peak_mib,
+    })
+}
+
+/// VMs of five devices each: two disks, a NIC, a display, a CD-ROM. Small, so that many fit.
+pub(super) fn config(vms: u32) -> String {
+    format!(
+        "storage:\n  pool_path: tank/kubernetes\n  cdrom_path: /mnt/tank/iso/metal-amd64.iso\n\
+         node:\n  count: {vms}\n  cpu: 1\n  memory: 256MiB\n  disk: {{system: 1GiB, data: 1GiB}}\n  network: {{lan: br0}}\n"
+    )
+}
