@@ -1,0 +1,286 @@
+//! Compiled code on disk, trusted only after its digest was checked.
+//!
+//! Anything wrong with an entry is a miss, never an error: the code is compiled again. It knows
+//! nothing of components but their bytes.
+
+use std::fs::{self, File};
+use std::hash::Hasher;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::contract::Descriptor;
+use super::engine::Engine;
+use super::inspect::Surface;
+use super::source::hex;
+
+/// First bytes of an entry; the digit is the version of its layout.
+const MAGIC: &[u8; 8] = b"tnvmpcc1";
+
+/// Bytes of all entries together, beyond which the oldest go. 512 MiB: a dozen Python plugins of
+/// 34 MB compiled, or two thousand in Rust.
+const CAPACITY: u64 = 512 * 1024 * 1024;
+
+/// Bytes of one entry that are read. 256 MiB: seven times what Python needs; a larger file is not
+/// ours, and reading it would only take memory.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
+/// How long a use is not noted anew. A day: "oldest" need not be exact, and a hit need not write.
+const NOTED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The cache cannot be used; everything works without it, only slower.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the cache of compiled plugins is off, so every run compiles them: {} {problem}",
+    path.display()
+)]
+pub struct CacheOff {
+    /// The folder.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What an entry holds.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// What else was found out about the component.
+    pub(super) about: About,
+    /// Code as wasmtime serializes it.
+    pub(super) code: Vec<u8>,
+}
+
+/// What is known of a component once it was loaded, kept so that listing runs no plugin.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct About {
+    /// Its outside.
+    pub(super) surface: Surface,
+    /// Its checked answer to `describe`.
+    pub(super) descriptor: Descriptor,
+}
+
+/// Identifies an entry: everything that decides whether its code may run here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key([u8; 32]);
+
+impl Key {
+    /// For a component, by its digest.
+    pub(super) fn new(engine: &Engine, sha256: &str) -> Self {
+        let mut hasher = Blake3(blake3::Hasher::new());
+        hasher.write(MAGIC);
+        hasher.write(env!("CARGO_PKG_VERSION").as_bytes());
+        hasher.write(sha256.as_bytes());
+        engine.hash_compatibility(&mut hasher);
+        Self(*hasher.0.finalize().as_bytes())
+    }
+}
+
+/// Lets wasmtime's compatibility hash, which is a `Hash`, feed a hash that is the same everywhere.
+struct Blake3(blake3::Hasher);
+
+impl Hasher for Blake3 {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let hash = self.0.finalize();
+        hash.as_bytes()
+            .first_chunk()
+            .map_or(0, |first| u64::from_le_bytes(*first))
+    }
+}
+
+/// The folder of entries.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    /// Opens the folder, making it where it does not exist.
+    ///
+    /// Code in it will be run, so it must belong to the user and to nobody else.
+    pub(super) fn open(dir: &Path) -> Result<Self, CacheOff> {
+        let off = |problem: String| CacheOff {
+            path: dir.to_owned(),
+            problem,
+        };
+        make_private(dir).map_err(|error| off(format!("cannot be made: {error}")))?;
+        match distrust(dir) {
+            Ok(None) => Ok(Self {
+                dir: dir.to_owned(),
+            }),
+            Ok(Some(problem)) => Err(off(problem)),
+            Err(error) => Err(off(format!("cannot be looked at: {error}"))),
+        }
+    }
+
+    /// The entry, if there is a whole one.
+    pub(super) fn load(&self, key: Key) -> Option<Entry> {
+        let path = self.path(key);
+        let file = File::open(&path).ok()?;
+        let metadata = file.metadata().ok()?;
+        if metadata.len() > LARGEST {
+            return None;
+        }
+        // Read, not mapped: a mapped file can change, or shrink, after it was checked.
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
+        (&file).take(LARGEST).read_to_end(&mut bytes).ok()?;
+        let entry = decode(key, bytes)?;
+        let noted = metadata.modified().ok()?;
+        if noted.elapsed().is_ok_and(|age| age > NOTED) {
+            // Only the order of eviction depends on it.
+            let _ = File::options()
+                .append(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
+        }
+        Some(entry)
+    }
+
+    /// Takes the lock under which an entry is made, or `None` when another process makes it just
+    /// now: then there is no point in writing it too, and waiting could last.
+    pub(super) fn lock(&self, key: Key) -> Option<Lock> {
+        let path = self.dir.join(format!("{}.lock", hex(&key.0)));
+        let file = File::create(&path).ok()?;
+        file.try_lock().ok()?;
+        Some(Lock { _file: file, path })
+    }
+
+    /// Writes an entry. The lock says that nobody else does.
+    pub(super) fn store(
+        &self,
+        key: Key,
+        _lock: &Lock,
+        about: &About,
+        code: &[u8],
+    ) -> io::Result<()> {
+        let about = serde_json::to_vec(about)?;
+        let length = u32::try_from(about.len()).map_err(io::Error::other)?;
+        let mut body = Vec::with_capacity(about.len() + code.len() + 4);
+        body.extend_from_slice(&length.to_le_bytes());
+        body.extend_from_slice(&about);
+        body.extend_from_slice(code);
+
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(&self.dir)?;
+        file.write_all(MAGIC)?;
+        file.write_all(&key.0)?;
+        file.write_all(&(body.len() as u64).to_le_bytes())?;
+        file.write_all(blake3::hash(&body).as_bytes())?;
+        file.write_all(&body)?;
+        // Else a crash after the rename could leave a file with the right name and no content.
+        file.as_file().sync_all()?;
+        file.persist(self.path(key)).map_err(|error| error.error)?;
+        self.prune(CAPACITY)
+    }
+
+    /// Removes the longest unused entries until the rest fits.
+    fn prune(&self, capacity: u64) -> io::Result<()> {
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.dir)?
+            .flatten()
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok()?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+            })
+            .collect();
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+        for (_, size, path) in files {
+            if total <= capacity {
+                break;
+            }
+            if fs::remove_file(path).is_ok() {
+                total = total.saturating_sub(size);
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, key: Key) -> PathBuf {
+        self.dir.join(format!("{}.bin", hex(&key.0)))
+    }
+}
+
+/// Held while an entry is made.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that opened the file just before makes the entry once more, which is harmless.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes an entry apart, if it is whole and for this key.
+fn decode(key: Key, mut bytes: Vec<u8>) -> Option<Entry> {
+    let (magic, rest) = bytes.split_first_chunk::<8>()?;
+    let (stored_key, rest) = rest.split_first_chunk::<32>()?;
+    let (length, rest) = rest.split_first_chunk::<8>()?;
+    let (digest, body) = rest.split_first_chunk::<32>()?;
+    let is_whole = magic == MAGIC
+        && *stored_key == key.0
+        && u64::from_le_bytes(*length) == body.len() as u64
+        && blake3::hash(body) == *digest;
+    if !is_whole {
+        return None;
+    }
+    let (length, body) = body.split_first_chunk::<4>()?;
+    let (about, code) =
+        body.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let about = serde_json::from_slice(about).ok()?;
+    let start = bytes.len() - code.len();
+    bytes.drain(..start);
+    Some(Entry { about, code: bytes })
+}
+
+#[cfg(unix)]
+fn make_private(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
+/// Why the folder's content must not be run, if so.
+#[cfg(unix)]
+fn distrust(dir: &Path) -> io::Result<Option<String>> {
+    use std::os::unix::fs::MetadataExt as _;
+    // Not following a link: whoever owns it decides where it leads tomorrow.
+    let metadata = fs::symlink_metadata(dir)?;
+    let owner = metadata.uid();
+    let user = rustix::process::geteuid().as_raw();
+    let open = metadata.mode() & 0o077;
+    Ok(if !metadata.is_dir() {
+        Some("is a link or a file, not a folder".to_owned())
+    } else if owner != user {
+        Some(format!("belongs to user {owner}, not to you ({user})"))
+    } else if open != 0 {
+        Some(format!(
+            "is open to others (mode {:o}); run `chmod 700` on it",
+            metadata.mode() & 0o777
+        ))
+    } else {
+        None
+    })
+}
+
+#[cfg(not(unix))]
+fn make_private(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)
+}
+
+/// Elsewhere nothing here can tell whom a folder belongs to.
+#[cfg(not(unix))]
+fn distrust(_dir: &Path) -> io::Result<Option<String>> {
+    Ok(Some(
+        "cannot be checked for its owner on this system".to_owned(),
+    ))
+}
