@@ -1,1 +1,39 @@
-//! Filled in by its own change.
+//! The TrueNAS server: one connection, typed calls, classified errors.
+//!
+//! Knows nothing of configs, plans or plugins: it carries calls and says truthfully how they ended.
+
+mod auth;
+mod client;
+mod connect;
+mod connect_error;
+mod connection;
+mod endpoint;
+mod error;
+mod fingerprint;
+mod frame;
+mod jobs;
+mod limits;
+mod method;
+mod methods;
+mod options;
+mod pending;
+mod profile;
+mod stats;
+mod task;
+mod timeouts;
+mod tls;
+mod version;
+
+pub use auth::{Credentials, LoginRefusal};
+pub use client::{Client, ServerInfo};
+pub use connect_error::{ConnectError, TlsProblem};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{CallError, DisconnectReason, FieldError, ServerError};
+pub use fingerprint::{Fingerprint, FingerprintError};
+pub use method::Method;
+pub use methods::{
+    DatasetEntry, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus, VolumeSpec,
+};
+pub use options::{ConnectOptions, TlsOptions};
+pub use stats::CallStats;
+pub use version::Version;

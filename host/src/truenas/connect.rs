@@ -1,0 +1,157 @@
+//! From an address to an open WebSocket: TCP, TLS, upgrade. No login yet.
+
+use std::io;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
+
+use super::connect_error::ConnectError;
+use super::endpoint::Endpoint;
+use super::options::TlsOptions;
+use super::tls::{self, Tls};
+use super::{limits, timeouts};
+
+/// An open WebSocket.
+pub(super) enum Socket {
+    Plain(Box<WebSocketStream<TcpStream>>),
+    Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
+}
+
+/// Opens a WebSocket at `/api/current`. There is no `GET /api/versions` before: it would be a
+/// round trip and a handshake more, and a server without this API answers the upgrade with 404.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    options: &TlsOptions,
+    only_loopback: bool,
+) -> Result<Socket, ConnectError> {
+    // What can be wrong on this side is found before the first packet.
+    let tls = (!endpoint.is_plaintext())
+        .then(|| Tls::new(options))
+        .transpose()?;
+    let stream = tcp(endpoint).await?;
+    // A name such as `localhost` is what the resolver makes of it: the address counts.
+    if only_loopback && !stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
+        return Err(ConnectError::ApiKeyOverPlaintext {
+            endpoint: endpoint.clone(),
+        });
+    }
+    let Some(tls) = tls else {
+        return upgrade(endpoint, stream)
+            .await
+            .map(|socket| Socket::Plain(Box::new(socket)));
+    };
+    let stream = handshake(endpoint, tls, stream).await?;
+    let socket = upgrade(endpoint, stream).await?;
+    Ok(Socket::Tls(Box::new(socket)))
+}
+
+/// Tries the addresses of the host one after the other, each for a bounded time, so that a dead
+/// IPv6 route does not hide a living IPv4 one.
+async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
+    let host = endpoint.host();
+    let dns = |source| ConnectError::Dns {
+        host: host.clone(),
+        source,
+    };
+    let lookup = lookup_host((host.as_str(), endpoint.port()));
+    let addresses = within(endpoint, "the look-up of its name", timeouts::TCP, lookup)
+        .await?
+        .map_err(dns)?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match timeout(timeouts::TCP, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Frames are small and each waits for its answer: Nagle would add 40 ms to some.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
+                }
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => {
+                last = io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer within {} s", timeouts::TCP.as_secs()),
+                );
+            }
+        }
+        tracing::debug!(%address, error = %last, "an address does not accept the connection");
+    }
+    Err(ConnectError::Tcp {
+        endpoint: endpoint.clone(),
+        source: last,
+    })
+}
+
+async fn handshake(
+    endpoint: &Endpoint,
+    tls: Tls,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let name = ServerName::try_from(endpoint.host()).map_err(|error| ConnectError::TlsSetup {
+        message: error.to_string(),
+    })?;
+    let connecting = TlsConnector::from(tls.config).connect(name, stream);
+    within(endpoint, "the TLS handshake", timeouts::TLS, connecting)
+        .await?
+        .map_err(|error| ConnectError::Tls {
+            endpoint: endpoint.clone(),
+            problem: tls::problem(&error),
+            fingerprint: tls.seen.get().copied(),
+        })
+}
+
+async fn upgrade<S>(endpoint: &Endpoint, stream: S) -> Result<WebSocketStream<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(limits::INCOMING))
+        .max_frame_size(Some(limits::INCOMING));
+    let url = endpoint.api_url();
+    let upgrading = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
+    match within(
+        endpoint,
+        "the WebSocket upgrade",
+        timeouts::UPGRADE,
+        upgrading,
+    )
+    .await?
+    {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(response)) => Err(ConnectError::Http {
+            endpoint: endpoint.clone(),
+            status: response.status().as_u16(),
+            location: response
+                .headers()
+                .get("location")
+                .and_then(|to| to.to_str().ok())
+                .map(str::to_owned),
+        }),
+        Err(error) => Err(ConnectError::WebSocket {
+            endpoint: endpoint.clone(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+async fn within<T>(
+    endpoint: &Endpoint,
+    stage: &'static str,
+    time: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, ConnectError> {
+    timeout(time, work)
+        .await
+        .map_err(|_| ConnectError::Timeout {
+            endpoint: endpoint.clone(),
+            stage,
+        })
+}

@@ -1,0 +1,480 @@
+//! How a call can fail, kept apart by what the caller can do about it.
+//!
+//! Knows the server's error objects; does not know what any method means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::method::Method;
+
+/// Why a call has no result. Every variant names the method.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The server checked the call and said no. Nothing was done, unless the text says otherwise.
+    #[error("{0}")]
+    Refused(Box<ServerError>),
+    /// What the call is about does not exist.
+    #[error("{0}")]
+    NotFound(Box<ServerError>),
+    /// What the call is about is in use (errno 16).
+    #[error("{0}")]
+    Busy(Box<ServerError>),
+    /// The account lacks a role for this, or the session has ended (errno 13, 207).
+    #[error("{0}")]
+    NotAuthorized(Box<ServerError>),
+    /// The server's rate limit for this address is used up; it clears after at most ten minutes.
+    #[error("{0}")]
+    RateLimited(Box<ServerError>),
+    /// The server refused to take the call up, again and again (−32000). It was not executed.
+    #[error("{method} was not taken up: the server has too many calls in flight")]
+    TooManyCalls {
+        /// The method.
+        method: Method,
+    },
+    /// This version of the server does not have the method.
+    #[error("the server does not know {method}")]
+    Unsupported {
+        /// The method.
+        method: Method,
+    },
+    /// The frame would be longer than the server accepts. It was not sent.
+    #[error("{method} was not sent: its {size} characters exceed the server's limit of {limit}")]
+    TooLarge {
+        /// The method.
+        method: Method,
+        /// Characters of the frame.
+        size: usize,
+        /// Characters the server accepts.
+        limit: usize,
+    },
+    /// The connection ended before the answer.
+    #[error("the connection ended during {method}: {why}{}", maybe(*may_have_run))]
+    Disconnected {
+        /// The method.
+        method: Method,
+        /// What ended it.
+        why: DisconnectReason,
+        /// Whether the server may have got the call, and so may have done it.
+        may_have_run: bool,
+    },
+    /// No answer in time. The server may still be doing it.
+    #[error("no answer to {method} within {} s{}", after.as_secs(), maybe(*may_have_run))]
+    TimedOut {
+        /// The method.
+        method: Method,
+        /// How long was waited.
+        after: Duration,
+        /// Whether the server may have done it, or may do it yet.
+        may_have_run: bool,
+    },
+    /// One side did not keep to the protocol: our bug, or an answer that makes no sense.
+    #[error("{method}: {message}")]
+    Protocol {
+        /// The method.
+        method: Method,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+fn maybe(may_have_run: bool) -> &'static str {
+    if may_have_run {
+        " (the server may have done it)"
+    } else {
+        ""
+    }
+}
+
+impl CallError {
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Refused(error)
+            | Self::NotFound(error)
+            | Self::Busy(error)
+            | Self::NotAuthorized(error)
+            | Self::RateLimited(error) => error.method,
+            Self::TooManyCalls { method }
+            | Self::Unsupported { method }
+            | Self::TooLarge { method, .. }
+            | Self::Disconnected { method, .. }
+            | Self::TimedOut { method, .. }
+            | Self::Protocol { method, .. } => *method,
+        }
+    }
+
+    /// What the server said, if it said anything.
+    #[must_use]
+    pub fn server(&self) -> Option<&ServerError> {
+        match self {
+            Self::Refused(error)
+            | Self::NotFound(error)
+            | Self::Busy(error)
+            | Self::NotAuthorized(error)
+            | Self::RateLimited(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether a change may have been made although there is no result. The caller looks before
+    /// it goes on.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        match self {
+            Self::Disconnected { may_have_run, .. } | Self::TimedOut { may_have_run, .. } => {
+                *may_have_run
+            }
+            // The server did answer, but not as it should.
+            Self::Protocol { method, .. } => method.mutates(),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is gone, so that no other call can succeed either.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Disconnected { .. })
+    }
+
+    /// What to do next, where that is known.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotAuthorized(error) if error.errno == Some(ENOTAUTHENTICATED) => {
+                "the session has ended: run the command again"
+            }
+            Self::NotAuthorized(_) => {
+                "give the account the roles VM_DEVICE_WRITE, DATASET_WRITE, DATASET_DELETE and READONLY_ADMIN"
+            }
+            Self::RateLimited(_) => {
+                "wait ten minutes: the server counts calls before login per address"
+            }
+            Self::TooManyCalls { .. } => "run the command again with fewer VMs at once",
+            Self::Disconnected { .. } | Self::TimedOut { .. } => {
+                "run the command again: it looks at what is there and goes on from that"
+            }
+            Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
+            Self::Protocol { .. } => "this is a fault of tnvm or of the server: please report it",
+            Self::Refused(_) | Self::NotFound(_) | Self::Busy(_) | Self::TooLarge { .. } => {
+                return None;
+            }
+        })
+    }
+
+    pub(super) fn protocol(method: Method, message: impl Into<String>) -> Self {
+        Self::Protocol {
+            method,
+            message: message.into(),
+        }
+    }
+}
+
+/// What ended the connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// A close frame of the server. 1008: the address is not on the allow-list of the web UI.
+    #[error("the server closed it with code {code}{}", colon(reason))]
+    ClosedByServer {
+        /// The WebSocket close code; 1005 when there was none.
+        code: u16,
+        /// The server's words; may be empty.
+        reason: String,
+    },
+    /// The stream ended without a close frame: the server or a proxy went away.
+    #[error("the server went away without a word")]
+    Ended,
+    /// The network failed.
+    #[error("{0}")]
+    Io(Arc<str>),
+    /// No frame came after a ping.
+    #[error("the server did not answer a ping within {} s", waited.as_secs())]
+    NoPong {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The server sent what is no WebSocket, or more than we accept.
+    #[error("the server sent what cannot be read: {0}")]
+    Garbage(Arc<str>),
+    /// We closed it.
+    #[error("it was closed by tnvm")]
+    ClosedByUs,
+}
+
+fn colon(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
+}
+
+/// What the server said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerError {
+    /// The method.
+    pub method: Method,
+    /// The JSON-RPC code, for example −32602. A failed job has the code of a failed call, −32001.
+    pub code: i64,
+    /// The errno. Validation errors always carry 22; the true ones are with the fields.
+    pub errno: Option<i64>,
+    /// The errno's name, for example `EINVAL`.
+    pub errname: Option<String>,
+    /// The server's words without the errno in front.
+    pub reason: String,
+    /// What is wrong with which field, for validation errors.
+    pub fields: Vec<FieldError>,
+    /// The class of the exception, for example `MatchNotFound`.
+    pub class: Option<String>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where, for example `vm_create.name`; none for the object as a whole.
+    pub attribute: Option<String>,
+    /// The server's words.
+    pub message: String,
+    /// The errno, for example 2 or 17.
+    pub errno: Option<i64>,
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} was refused: ", self.method)?;
+        if self.fields.is_empty() {
+            return f.write_str(self.reason.trim());
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            match field.attribute.as_deref() {
+                None | Some("") => f.write_str(&field.message)?,
+                Some(attribute) => write!(f, "{attribute}: {}", field.message)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ServerError {
+    /// Whether any field carries this errno, or the error itself does.
+    #[must_use]
+    pub fn has_errno(&self, errno: i64) -> bool {
+        self.errno == Some(errno) || self.fields.iter().any(|field| field.errno == Some(errno))
+    }
+}
+
+/// No such file, dataset, object.
+pub(super) const ENOENT: i64 = 2;
+/// Not allowed.
+const EACCES: i64 = 13;
+/// In use; also the rate limit.
+const EBUSY: i64 = 16;
+/// The method does not exist in this version of the API.
+const ENOMETHOD: i64 = 201;
+/// Not logged in, or no longer.
+const ENOTAUTHENTICATED: i64 = 207;
+
+/// Too many calls in flight; the call was not executed.
+pub(super) const CODE_TOO_MANY_CALLS: i64 = -32000;
+/// A call failed.
+pub(super) const CODE_CALL: i64 = -32001;
+const CODE_INVALID_REQUEST: i64 = -32600;
+const CODE_NO_METHOD: i64 = -32601;
+const CODE_INVALID_PARAMS: i64 = -32602;
+
+/// The error object of an answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct ErrorObject {
+    pub(super) code: i64,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+/// Sorts an error object into what the caller can do about it (API of 25.04.2 to 27).
+pub(super) fn classify(method: Method, object: &ErrorObject) -> CallError {
+    match object.code {
+        CODE_TOO_MANY_CALLS => return CallError::TooManyCalls { method },
+        CODE_NO_METHOD => return CallError::Unsupported { method },
+        CODE_CALL | CODE_INVALID_PARAMS => {}
+        code => {
+            let detail = object.data.as_str().unwrap_or_default();
+            let side = if code == CODE_INVALID_REQUEST || code == -32700 {
+                "the server did not understand the request"
+            } else {
+                "the server failed to answer"
+            };
+            return CallError::protocol(
+                method,
+                format!("{side}: {} {detail} ({code})", object.message).replace("  ", " "),
+            );
+        }
+    }
+    let data = &object.data;
+    let reason = data
+        .get("reason")
+        .and_then(Value::as_str)
+        .unwrap_or(&object.message);
+    sort(ServerError {
+        method,
+        code: object.code,
+        errno: data.get("error").and_then(Value::as_i64),
+        errname: data
+            .get("errname")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        reason: without_errno(reason),
+        fields: field_errors(data.get("extra").unwrap_or(&Value::Null)),
+        class: data
+            .pointer("/trace/class")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    })
+}
+
+/// Sorts what the server said.
+pub(super) fn sort(error: ServerError) -> CallError {
+    // Only an error about the object as a whole says that the object is missing; a missing parent
+    // or file comes with the attribute that names it, and is a refusal.
+    let whole = error
+        .fields
+        .iter()
+        .any(|field| field.attribute.is_none() && field.errno == Some(ENOENT));
+    let missing = whole
+        || (error.fields.is_empty() && error.errno == Some(ENOENT))
+        || error.class.as_deref() == Some("MatchNotFound");
+    let error = Box::new(error);
+    match error.errno {
+        _ if missing => CallError::NotFound(error),
+        Some(EACCES | ENOTAUTHENTICATED) => CallError::NotAuthorized(error),
+        Some(EBUSY) if error.reason.contains("Rate Limit") => CallError::RateLimited(error),
+        Some(EBUSY) => CallError::Busy(error),
+        Some(ENOMETHOD) => CallError::Unsupported {
+            method: error.method,
+        },
+        _ => CallError::Refused(error),
+    }
+}
+
+/// The triples `[attribute, message, errno]` of a validation error.
+pub(super) fn field_errors(extra: &Value) -> Vec<FieldError> {
+    let one = |triple: &Value| {
+        let triple = triple.as_array()?;
+        Some(FieldError {
+            attribute: triple.first()?.as_str().map(str::to_owned),
+            message: triple.get(1)?.as_str()?.to_owned(),
+            errno: triple.get(2).and_then(Value::as_i64),
+        })
+    };
+    extra
+        .as_array()
+        .map(|triples| triples.iter().filter_map(one).collect())
+        .unwrap_or_default()
+}
+
+/// `[EFAULT] text` says its errno twice; the name is kept apart.
+pub(super) fn without_errno(reason: &str) -> String {
+    let reason = reason.trim();
+    let text = reason
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+        .filter(|(name, _)| name.starts_with('E') && !name.contains(' '))
+        .map_or(reason, |(_, text)| text);
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn classified(object: Value) -> CallError {
+        classify(
+            Method::VmCreate,
+            &serde_json::from_value(object).expect("an error object"),
+        )
+    }
+
+    #[test]
+    fn a_validation_error_names_its_fields() {
+        let error = classified(
+            json!({"code": -32602, "message": "Invalid params", "data": {
+            "error": 22, "errname": "EINVAL", "reason": "[EINVAL] vm_create.name: bad\n",
+            "trace": {"class": "ValidationErrors"},
+            "extra": [["vm_create.name", "bad", 22], [null, "odd", 17]]}}),
+        );
+        assert!(matches!(error, CallError::Refused(_)));
+        assert_eq!(
+            error.to_string(),
+            "vm.create was refused: vm_create.name: bad; odd"
+        );
+        assert!(error.server().is_some_and(|error| error.has_errno(17)));
+    }
+
+    #[test]
+    fn an_object_that_does_not_exist_is_not_found() {
+        let error = classified(
+            json!({"code": -32602, "message": "Invalid params", "data": {
+            "error": 22, "reason": "[ENOENT] None: VM 9 does not exist",
+            "extra": [[null, "VM 9 does not exist", 2]]}}),
+        );
+        assert!(matches!(error, CallError::NotFound(_)), "{error:?}");
+    }
+
+    #[test]
+    fn a_missing_thing_named_by_a_field_is_a_refusal() {
+        let error = classified(
+            json!({"code": -32602, "message": "Invalid params", "data": {
+            "error": 22, "reason": "x", "extra": [["attributes.path", "no such zvol", 2]]}}),
+        );
+        assert!(matches!(error, CallError::Refused(_)), "{error:?}");
+    }
+
+    #[test]
+    fn a_query_for_one_row_without_a_row_is_not_found() {
+        let error = classified(
+            json!({"code": -32001, "message": "Method call error", "data": {
+            "error": 22, "reason": "", "trace": {"class": "MatchNotFound"}, "extra": null}}),
+        );
+        assert!(matches!(error, CallError::NotFound(_)), "{error:?}");
+    }
+
+    #[test]
+    fn each_errno_has_its_kind() {
+        let with = |errno: i64, reason: &str| {
+            classified(json!({"code": -32001, "message": "Method call error",
+                "data": {"error": errno, "reason": reason, "extra": null}}))
+        };
+        assert!(matches!(with(2, "gone"), CallError::NotFound(_)));
+        assert!(matches!(with(13, "no"), CallError::NotAuthorized(_)));
+        assert!(matches!(with(207, "no"), CallError::NotAuthorized(_)));
+        assert!(matches!(with(16, "busy"), CallError::Busy(_)));
+        let limited = with(16, "[EBUSY] Rate Limit Exceeded");
+        assert!(matches!(limited, CallError::RateLimited(_)));
+        assert!(matches!(with(201, "no"), CallError::Unsupported { .. }));
+        assert!(matches!(with(12, "full"), CallError::Refused(_)));
+    }
+
+    #[test]
+    fn the_errno_in_front_of_the_text_is_dropped() {
+        assert_eq!(without_errno("[EFAULT] VM is running"), "VM is running");
+        assert_eq!(without_errno("[not an errno] text"), "[not an errno] text");
+    }
+
+    #[test]
+    fn other_codes_are_protocol_faults() {
+        let error = classified(json!({"code": -32603, "message": "Internal error"}));
+        assert!(matches!(error, CallError::Protocol { .. }));
+        assert!(error.may_have_run());
+    }
+}

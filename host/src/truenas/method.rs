@@ -1,0 +1,162 @@
+//! The closed list of methods that tnvm calls: the only place where their names stand.
+//!
+//! Knows nothing of parameters or results; those are with the typed methods.
+
+use std::time::Duration;
+
+use super::timeouts;
+
+/// A method of the server. Nothing outside this list can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `auth.login_ex`: the one login.
+    Login,
+    /// `auth.logout`.
+    Logout,
+    /// `core.get_jobs`: looks jobs up.
+    GetJobs,
+    /// `core.subscribe`: asks for events.
+    Subscribe,
+    /// `filesystem.stat`.
+    FileStat,
+    /// `filesystem.statfs`.
+    FileSystemStat,
+    /// `pool.dataset.create`.
+    DatasetCreate,
+    /// `pool.dataset.delete`.
+    DatasetDelete,
+    /// `pool.dataset.query`.
+    DatasetQuery,
+    /// `pool.snapshot.query`: snapshots, 25.10 and newer.
+    SnapshotQuery,
+    /// `zfs.snapshot.query`: snapshots, 25.04.
+    ZfsSnapshotQuery,
+    /// `system.info`.
+    SystemInfo,
+    /// `system.version`.
+    SystemVersion,
+    /// `vm.create`.
+    VmCreate,
+    /// `vm.delete`.
+    VmDelete,
+    /// `vm.get_available_memory`.
+    VmAvailableMemory,
+    /// `vm.poweroff`.
+    VmPowerOff,
+    /// `vm.query`.
+    VmQuery,
+    /// `vm.start`.
+    VmStart,
+    /// `vm.status`.
+    VmStatus,
+    /// `vm.stop`, a job.
+    VmStop,
+    /// `vm.device.bind_choices`.
+    BindChoices,
+    /// `vm.device.create`.
+    DeviceCreate,
+    /// `vm.device.disk_choices`.
+    DiskChoices,
+    /// `vm.device.nic_attach_choices`.
+    NicChoices,
+    /// `vm.device.passthrough_device_choices`.
+    PciChoices,
+    /// `vm.device.usb_passthrough_choices`.
+    UsbChoices,
+}
+
+impl Method {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "auth.login_ex",
+            Self::Logout => "auth.logout",
+            Self::GetJobs => "core.get_jobs",
+            Self::Subscribe => "core.subscribe",
+            Self::FileStat => "filesystem.stat",
+            Self::FileSystemStat => "filesystem.statfs",
+            Self::DatasetCreate => "pool.dataset.create",
+            Self::DatasetDelete => "pool.dataset.delete",
+            Self::DatasetQuery => "pool.dataset.query",
+            Self::SnapshotQuery => "pool.snapshot.query",
+            Self::ZfsSnapshotQuery => "zfs.snapshot.query",
+            Self::SystemInfo => "system.info",
+            Self::SystemVersion => "system.version",
+            Self::VmCreate => "vm.create",
+            Self::VmDelete => "vm.delete",
+            Self::VmAvailableMemory => "vm.get_available_memory",
+            Self::VmPowerOff => "vm.poweroff",
+            Self::VmQuery => "vm.query",
+            Self::VmStart => "vm.start",
+            Self::VmStatus => "vm.status",
+            Self::VmStop => "vm.stop",
+            Self::BindChoices => "vm.device.bind_choices",
+            Self::DeviceCreate => "vm.device.create",
+            Self::DiskChoices => "vm.device.disk_choices",
+            Self::NicChoices => "vm.device.nic_attach_choices",
+            Self::PciChoices => "vm.device.passthrough_device_choices",
+            Self::UsbChoices => "vm.device.usb_passthrough_choices",
+        }
+    }
+
+    /// Whether it changes the server's VMs or datasets. After a lost answer to such a call the
+    /// caller has to look before it does anything again.
+    #[must_use]
+    pub const fn mutates(self) -> bool {
+        matches!(
+            self,
+            Self::DatasetCreate
+                | Self::DatasetDelete
+                | Self::DeviceCreate
+                | Self::VmCreate
+                | Self::VmDelete
+                | Self::VmPowerOff
+                | Self::VmStart
+                | Self::VmStop
+        )
+    }
+
+    /// Whether it answers with the id of a job instead of its result.
+    #[must_use]
+    pub const fn is_job(self) -> bool {
+        matches!(self, Self::VmStop)
+    }
+
+    /// How long an answer may take, from sending the call; for a job: until it has ended.
+    #[must_use]
+    pub const fn timeout(self) -> Duration {
+        match self {
+            Self::Login => timeouts::LOGIN,
+            Self::Logout => timeouts::LOGOUT,
+            Self::VmCreate => timeouts::VM_CREATE,
+            Self::VmStart => timeouts::VM_START,
+            Self::VmStop => timeouts::VM_STOP,
+            Self::VmDelete | Self::VmPowerOff => timeouts::VM_DELETE,
+            Self::DatasetCreate | Self::DatasetDelete | Self::DeviceCreate => timeouts::STORAGE,
+            Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
+                timeouts::STORAGE_QUERY
+            }
+            Self::BindChoices
+            | Self::DiskChoices
+            | Self::FileStat
+            | Self::FileSystemStat
+            | Self::GetJobs
+            | Self::NicChoices
+            | Self::PciChoices
+            | Self::Subscribe
+            | Self::SystemInfo
+            | Self::SystemVersion
+            | Self::UsbChoices
+            | Self::VmAvailableMemory
+            | Self::VmQuery
+            | Self::VmStatus => timeouts::READ,
+        }
+    }
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,356 @@
+//! `pool.dataset.*` and snapshots: zvols and the datasets around them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::query::Query;
+use crate::truenas::client::Client;
+use crate::truenas::error::CallError;
+use crate::truenas::limits;
+use crate::truenas::method::Method;
+
+/// A dataset or zvol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatasetEntry {
+    /// Full name, for example `tank/vms/worker01-disk0`.
+    pub name: String,
+    /// Whether it is a zvol.
+    pub is_volume: bool,
+    /// Size of a zvol in bytes.
+    pub volsize: Option<u64>,
+    /// Bytes that can still be written below it.
+    pub available: Option<u64>,
+    /// Bytes used by it and all below.
+    pub used: Option<u64>,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// Whether it is encrypted and its key is not loaded.
+    pub locked: bool,
+    /// Whether it is read-only, as replicated zvols are.
+    pub read_only: bool,
+    /// User properties set on this very dataset. Inherited ones are left out: a mark on a parent
+    /// is no mark on the child.
+    pub user_properties: BTreeMap<String, String>,
+    /// The snapshot it was cloned from.
+    pub origin: Option<String>,
+    /// How many snapshots it has, where asked for.
+    pub snapshots: Option<u64>,
+}
+
+/// A zvol to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Full name; the parent must exist.
+    pub dataset: String,
+    /// Size in bytes, a multiple of the block size.
+    pub size: u64,
+    /// Without a reservation.
+    pub sparse: bool,
+    /// For example `16K`; none: as the pool has it.
+    pub block_size: Option<String>,
+    /// User properties; a key contains a colon.
+    pub user_properties: Vec<(String, String)>,
+}
+
+/// The ZFS properties asked for. All would make the answer ten times as long; `encrypted` and
+/// `locked` are made from the three in the last line.
+const PROPERTIES: [&str; 8] = [
+    "available",
+    "used",
+    "volsize",
+    "readonly",
+    "origin",
+    "encryption",
+    "encryptionroot",
+    "keystatus",
+];
+
+/// The members of a row asked for: all but `children`, which repeats every descendant in full.
+const MEMBERS: &[&str] = &[
+    "id",
+    "type",
+    "available",
+    "used",
+    "volsize",
+    "readonly",
+    "origin",
+    "encrypted",
+    "key_loaded",
+    "locked",
+    "user_properties",
+    "snapshot_count",
+];
+
+impl DatasetEntry {
+    fn read(row: &Value) -> Option<Self> {
+        let bool_of = |member: &str| row.get(member).and_then(Value::as_bool);
+        let encrypted = bool_of("encrypted").unwrap_or(false);
+        let unloaded = encrypted && bool_of("key_loaded") == Some(false);
+        let read_only = row.pointer("/readonly/parsed");
+        Some(Self {
+            name: row.get("id")?.as_str()?.to_owned(),
+            is_volume: row.get("type")?.as_str()? == "VOLUME",
+            volsize: bytes(row, "volsize"),
+            available: bytes(row, "available"),
+            used: bytes(row, "used"),
+            encrypted,
+            locked: bool_of("locked").unwrap_or(unloaded),
+            read_only: read_only == Some(&Value::Bool(true))
+                || row.pointer("/readonly/rawvalue").and_then(Value::as_str) == Some("on"),
+            user_properties: row
+                .get("user_properties")
+                .and_then(Value::as_object)
+                .map(own_properties)
+                .unwrap_or_default(),
+            origin: row
+                .pointer("/origin/rawvalue")
+                .and_then(Value::as_str)
+                .filter(|origin| !origin.is_empty() && *origin != "-")
+                .map(str::to_owned),
+            snapshots: row.get("snapshot_count").and_then(Value::as_u64),
+        })
+    }
+}
+
+/// A property in bytes: `parsed` where it is a number, else the text of `rawvalue`.
+fn bytes(row: &Value, property: &str) -> Option<u64> {
+    let property = row.get(property)?;
+    property.get("parsed").and_then(Value::as_u64).or_else(|| {
+        property
+            .get("rawvalue")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
+    })
+}
+
+fn own_properties(properties: &Map<String, Value>) -> BTreeMap<String, String> {
+    properties
+        .iter()
+        .filter(|(_, property)| property.get("source").and_then(Value::as_str) != Some("INHERITED"))
+        .filter_map(|(key, property)| {
+            let text = ["rawvalue", "value"]
+                .iter()
+                .find_map(|member| property.get(*member).and_then(Value::as_str))?;
+            Some((key.clone(), text.to_owned()))
+        })
+        .collect()
+}
+
+/// The filters for "at or below" one of the names.
+fn at_or_below(names: &[&str]) -> Value {
+    let any: Vec<Value> = names
+        .iter()
+        .flat_map(|name| {
+            [
+                json!(["id", "=", name]),
+                json!(["id", "^", format!("{name}/")]),
+            ]
+        })
+        .collect();
+    json!(["OR", any])
+}
+
+/// Names without those that are below another, and without a trailing slash: no row twice.
+fn outermost(names: &[String]) -> Vec<&str> {
+    let mut names: Vec<&str> = names
+        .iter()
+        .map(|name| name.trim_end_matches('/'))
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let all = names.clone();
+    names.retain(|name| {
+        !all.iter().any(|other| {
+            name.strip_prefix(other)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+    });
+    names
+}
+
+impl Client {
+    /// The datasets and zvols at or below the given names; names that do not exist give no row.
+    /// One call for 50 names. Snapshots are not counted.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn query_datasets(
+        &self,
+        prefixes: &[String],
+    ) -> Result<Vec<DatasetEntry>, CallError> {
+        let mut found = Vec::new();
+        for names in outermost(prefixes).chunks(limits::DATASETS_PER_QUERY) {
+            let query = dataset_query(at_or_below(names), json!({"properties": PROPERTIES}));
+            let rows = self
+                .rows(Method::DatasetQuery, &query, limits::DATASET_PAGE)
+                .await?;
+            found.extend(rows.iter().filter_map(|row| {
+                let entry = DatasetEntry::read(row);
+                if entry.is_none() {
+                    tracing::warn!(dataset = ?row.get("id"), "left out a dataset that cannot be read");
+                }
+                entry
+            }));
+        }
+        Ok(found)
+    }
+
+    /// The dataset or zvol with this name, with its number of snapshots where the server counts them.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn dataset_opt(&self, name: &str) -> Result<Option<DatasetEntry>, CallError> {
+        let extra = json!({
+            "properties": PROPERTIES, "retrieve_children": false, "snapshots_count": true,
+        });
+        let query = dataset_query(json!(["id", "=", name]), extra);
+        let Some(row) = self.first_row(Method::DatasetQuery, &query).await? else {
+            return Ok(None);
+        };
+        DatasetEntry::read(&row)
+            .map(Some)
+            .ok_or_else(|| CallError::protocol(Method::DatasetQuery, "a row without id or type"))
+    }
+
+    /// Makes a zvol.
+    ///
+    /// # Errors
+    /// A zvol that exists is [`CallError::Refused`] with errno 14, not 17: look before and after.
+    /// As any call otherwise.
+    pub async fn create_volume(&self, volume: &VolumeSpec) -> Result<(), CallError> {
+        self.call(Method::DatasetCreate, vec![creation(volume)])
+            .await
+            .map(drop)
+    }
+
+    /// Removes one dataset or zvol without snapshots and children; nothing recursive, no force. It
+    /// is not taken for done: 26 and newer answer success even where ZFS failed, so the caller
+    /// looks with [`dataset_opt`](Self::dataset_opt).
+    ///
+    /// # Errors
+    /// errno 39 where it has children or snapshots; as any call otherwise.
+    pub async fn delete_dataset(&self, name: &str) -> Result<(), CallError> {
+        let options = json!({"recursive": false, "force": false});
+        self.call(Method::DatasetDelete, vec![json!(name), options])
+            .await
+            .map(drop)
+    }
+
+    /// The full names (`dataset@name`) of a dataset's own snapshots.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn snapshots_of(&self, dataset: &str) -> Result<Vec<String>, CallError> {
+        let method = self.profile().snapshot_query();
+        let query = Query {
+            filters: vec![json!(["dataset", "=", dataset])],
+            select: &["id"],
+            extra: Value::Null,
+        };
+        let rows = self.rows(method, &query, limits::DATASET_PAGE).await?;
+        let name = |row: &Value| row.get("id")?.as_str().map(str::to_owned);
+        Ok(rows.iter().filter_map(name).collect())
+    }
+}
+
+fn dataset_query(filter: Value, extra: Value) -> Query {
+    Query {
+        filters: vec![filter],
+        select: MEMBERS,
+        extra,
+    }
+}
+
+/// The argument of `pool.dataset.create`.
+fn creation(volume: &VolumeSpec) -> Value {
+    let properties: Vec<Value> = volume
+        .user_properties
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect();
+    let mut creation = json!({
+        "name": volume.dataset,
+        "type": "VOLUME",
+        "volsize": volume.size,
+        "sparse": volume.sparse,
+        "user_properties": properties,
+    });
+    if let (Some(block_size), Some(members)) = (&volume.block_size, creation.as_object_mut()) {
+        members.insert("volblocksize".into(), json!(block_size));
+    }
+    creation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zvol_is_read() {
+        let row = json!({"id": "tank/a", "type": "VOLUME", "encrypted": false, "locked": false,
+            "volsize": {"parsed": 1024, "rawvalue": "1024"},
+            "available": {"parsed": null, "rawvalue": "77"},
+            "readonly": {"parsed": true, "rawvalue": "on"},
+            "origin": {"parsed": "tank/b@s", "rawvalue": "tank/b@s"},
+            "user_properties": {
+                "tnvm:owner": {"value": "mine", "rawvalue": "mine", "source": "LOCAL"},
+                "tnvm:other": {"value": "theirs", "rawvalue": "theirs", "source": "INHERITED"}}});
+        let entry = DatasetEntry::read(&row).expect("an entry");
+        assert!(entry.is_volume && entry.read_only && !entry.locked);
+        assert_eq!((entry.volsize, entry.available), (Some(1024), Some(77)));
+        assert_eq!(entry.origin.as_deref(), Some("tank/b@s"));
+        let own: Vec<_> = entry.user_properties.into_iter().collect();
+        assert_eq!(own, [("tnvm:owner".to_owned(), "mine".to_owned())]);
+    }
+
+    #[test]
+    fn an_encrypted_dataset_without_its_key_is_locked() {
+        let row = json!({"id": "t", "type": "FILESYSTEM", "encrypted": true, "key_loaded": false});
+        assert!(DatasetEntry::read(&row).is_some_and(|entry| entry.locked));
+    }
+
+    #[test]
+    fn no_clone_has_no_origin() {
+        for raw in ["", "-"] {
+            let row = json!({"id": "t", "type": "VOLUME", "origin": {"rawvalue": raw}});
+            assert_eq!(
+                DatasetEntry::read(&row).and_then(|entry| entry.origin),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn names_below_others_are_not_asked_for_twice() {
+        let names = ["tank/a/b", "tank/a/", "tank/a", "tank/ab", ""].map(str::to_owned);
+        assert_eq!(outermost(&names), ["tank/a", "tank/ab"]);
+    }
+
+    #[test]
+    fn a_name_is_no_prefix_of_its_neighbour() {
+        assert_eq!(
+            at_or_below(&["tank/a"]),
+            json!(["OR", [["id", "=", "tank/a"], ["id", "^", "tank/a/"]]])
+        );
+    }
+
+    #[test]
+    fn the_block_size_is_sent_only_when_given() {
+        let mut volume = VolumeSpec {
+            dataset: "tank/a".into(),
+            size: 1,
+            sparse: true,
+            block_size: None,
+            user_properties: vec![("tnvm:owner".into(), "me".into())],
+        };
+        assert_eq!(creation(&volume).get("volblocksize"), None);
+        volume.block_size = Some("16K".into());
+        assert_eq!(creation(&volume).get("volblocksize"), Some(&json!("16K")));
+        assert_eq!(
+            creation(&volume).get("user_properties"),
+            Some(&json!([{"key": "tnvm:owner", "value": "me"}]))
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! Typed methods of [`Client`](super::Client), by what they are about.
+
+mod choices;
+mod dataset;
+mod device;
+mod file;
+mod query;
+mod system;
+mod vm;
+
+pub use dataset::{DatasetEntry, VolumeSpec};
+pub use device::DeviceEntry;
+pub use file::{FileStat, FileSystem};
+pub use vm::{VmEntry, VmState, VmStatus};

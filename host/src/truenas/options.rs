@@ -1,0 +1,42 @@
+//! How a connection is to be made.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::fingerprint::Fingerprint;
+use super::limits;
+
+/// How a connection is to be made. The default: verified TLS, waiting as the table of methods says.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// Whom to trust.
+    pub tls: TlsOptions,
+    /// Allows a password over `ws://` to another machine. An API key is never sent that way: the
+    /// server would revoke it for good (25.04 and newer).
+    pub allow_plaintext: bool,
+    /// Replaces the time that each method may take; none: as the method says.
+    pub call_timeout: Option<Duration>,
+    /// Calls in flight, 1 to 10; more are cut to 10, since the server runs no more.
+    pub concurrency: usize,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            tls: TlsOptions::default(),
+            allow_plaintext: false,
+            call_timeout: None,
+            concurrency: limits::CALLS,
+        }
+    }
+}
+
+/// Whom to trust. The default: whom the operating system trusts.
+#[derive(Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// A PEM file with the only certificates to trust.
+    pub ca: Option<PathBuf>,
+    /// The only certificate to accept. Its name, dates and issuer are not looked at, and `ca` is
+    /// not used; that the server has its key is verified.
+    pub fingerprint: Option<Fingerprint>,
+}
