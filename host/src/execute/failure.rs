@@ -43,8 +43,6 @@ pub(super) enum StepError {
     Foreign,
     #[error("it has {} that would be lost with it: {}", count(.0.len(), "snapshot"), shortened(.0))]
     Snapshots(Vec<String>),
-    #[error("the server answered with a zvol other than the one asked for: {0}")]
-    OtherVolume(String),
 }
 
 impl StepError {
@@ -66,7 +64,6 @@ impl StepError {
             Self::Snapshots(_) => {
                 "delete the snapshots on the server first, if they are not needed (clones of them too)"
             }
-            Self::OtherVolume(_) => "compare the zvol on the server with the plan",
         };
         Some(help.to_owned())
     }

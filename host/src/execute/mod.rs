@@ -2,6 +2,7 @@
 //!
 //! Executes a plan literally: decides nothing that the plan could have decided, and prints nothing.
 
+mod create;
 mod destroy;
 mod device;
 mod events;

@@ -48,25 +48,27 @@ pub(super) async fn start(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
             answer = client.start_vm(id).await;
         }
     }
-    if let Err(error) = answer {
-        this.run.note_loss_if_unsent(&error);
-        if !error.may_have_run() {
-            this.ledger.settle(entry, Certainty::Absent);
-            return Err(error.into());
-        }
-        return match wait_for(this, id, PowerState::Running).await {
-            Ok(PowerState::Running) => {
-                this.ledger.settle(entry, Certainty::There(None));
-                Ok(())
-            }
-            // What the lost answer said is the better explanation.
-            _ => Err(error.into()),
+    let Err(error) = answer else {
+        this.ledger.settle(entry, Certainty::There(None));
+        return match wait_for(this, id, PowerState::Running).await? {
+            PowerState::Running => Ok(()),
+            state => Err(StepError::NotRunning(state)),
         };
-    }
-    this.ledger.settle(entry, Certainty::There(None));
-    match wait_for(this, id, PowerState::Running).await? {
-        PowerState::Running => Ok(()),
-        state => Err(StepError::NotRunning(state)),
+    };
+    let runs = if error.may_have_run() {
+        wait_for(this, id, PowerState::Running).await.ok() == Some(PowerState::Running)
+    } else {
+        this.ledger.settle(entry, Certainty::Absent);
+        state(this, id).await.ok() == Some(PowerState::Running)
+    };
+    match (runs, error.may_have_run()) {
+        (true, true) => {
+            this.ledger.settle(entry, Certainty::There(None));
+            Ok(())
+        }
+        // Somebody else started it in the meantime, so it is as planned and not ours to stop.
+        (true, false) => Ok(()),
+        (false, _) => Err(error.into()),
     }
 }
 
@@ -125,8 +127,7 @@ fn device_not_available(error: &CallError) -> bool {
 async fn wait_for(this: &VmRun<'_>, id: u64, wanted: PowerState) -> Result<PowerState, StepError> {
     let mut waits = this.run.options.patience.waits();
     loop {
-        let status = this.client().vm_status(id).await;
-        let state = power_state(&status.inspect_err(|error| this.run.note_loss(error))?.state);
+        let state = state(this, id).await?;
         if state == wanted {
             return Ok(state);
         }
@@ -135,4 +136,11 @@ async fn wait_for(this: &VmRun<'_>, id: u64, wanted: PowerState) -> Result<Power
             _ => return Ok(state),
         }
     }
+}
+
+/// `vm.status`.
+async fn state(this: &VmRun<'_>, id: u64) -> Result<PowerState, StepError> {
+    let status = this.client().vm_status(id).await;
+    let status = status.inspect_err(|error| this.run.note_loss(error))?;
+    Ok(power_state(&status.state))
 }
