@@ -55,6 +55,8 @@ pub enum Method {
     BindChoices,
     /// `vm.device.create`.
     DeviceCreate,
+    /// `vm.device.delete`.
+    DeviceDelete,
     /// `vm.device.disk_choices`.
     DiskChoices,
     /// `vm.device.nic_attach_choices`.
@@ -93,6 +95,7 @@ impl Method {
             Self::VmStop => "vm.stop",
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
+            Self::DeviceDelete => "vm.device.delete",
             Self::DiskChoices => "vm.device.disk_choices",
             Self::NicChoices => "vm.device.nic_attach_choices",
             Self::PciChoices => "vm.device.passthrough_device_choices",
@@ -109,6 +112,7 @@ impl Method {
             Self::DatasetCreate
                 | Self::DatasetDelete
                 | Self::DeviceCreate
+                | Self::DeviceDelete
                 | Self::VmCreate
                 | Self::VmDelete
                 | Self::VmPowerOff
@@ -133,7 +137,10 @@ impl Method {
             Self::VmStart => timeouts::VM_START,
             Self::VmStop => timeouts::VM_STOP,
             Self::VmDelete | Self::VmPowerOff => timeouts::VM_DELETE,
-            Self::DatasetCreate | Self::DatasetDelete | Self::DeviceCreate => timeouts::STORAGE,
+            Self::DatasetCreate
+            | Self::DatasetDelete
+            | Self::DeviceCreate
+            | Self::DeviceDelete => timeouts::STORAGE,
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }

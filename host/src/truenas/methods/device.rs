@@ -68,6 +68,18 @@ impl Client {
         let answer = self.call(Method::DeviceCreate, vec![device]).await?;
         read(Method::DeviceCreate, answer)
     }
+
+    /// Removes a device from its VM and leaves its zvol or file. The caller looks afterwards.
+    ///
+    /// # Errors
+    /// When the VM is active; [`CallError::NotFound`] when there is no such device; as any call
+    /// otherwise.
+    pub async fn delete_device(&self, id: u64) -> Result<(), CallError> {
+        let options = json!({"zvol": false, "raw_file": false, "force": false});
+        self.call(Method::DeviceDelete, vec![json!(id), options])
+            .await
+            .map(drop)
+    }
 }
 
 #[cfg(test)]

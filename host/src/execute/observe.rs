@@ -1,0 +1,133 @@
+//! The server as values: what a plan is made from, asked with as few calls as there can be.
+//!
+//! Knows what to ask and how to read marks; judges nothing.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::{OptionFuture, try_join_all};
+
+use super::volume::mark_of;
+use crate::plan::{Mark, Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};
+use crate::truenas::{CallError, Client, DatasetEntry, DeviceEntry, VmEntry, VmState};
+
+/// What to ask for besides all VMs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObserveRequest {
+    /// Datasets whose own rows and everything below them are wanted. Names below others of them
+    /// are not asked for twice.
+    pub dataset_prefixes: Vec<String>,
+    /// Paths on the server whose existence matters; each is asked for once.
+    pub files: Vec<String>,
+    /// Whether the interfaces for NICs and the addresses for displays are wanted.
+    pub want_choices: bool,
+    /// Whether the memory left for starting VMs is wanted.
+    pub want_memory: bool,
+}
+
+/// Asks the server, all at once: one call for the VMs (for 500 of them), one per 50 dataset
+/// prefixes, two for the choices, one for the memory, one per file.
+///
+/// # Errors
+/// The first call that fails; a file that is not there is no failure.
+pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observed, CallError> {
+    let datasets = async {
+        if request.dataset_prefixes.is_empty() {
+            return Ok(Vec::new());
+        }
+        client.query_datasets(&request.dataset_prefixes).await
+    };
+    let files: BTreeSet<&String> = request.files.iter().collect();
+    let files = try_join_all(files.into_iter().map(|path| async move {
+        let stat = client.file_stat_opt(path).await?;
+        Ok::<_, CallError>((path.clone(), stat.is_some()))
+    }));
+    let choices = request.want_choices;
+    let nics = OptionFuture::from(choices.then(|| client.nic_choices()));
+    let binds = OptionFuture::from(choices.then(|| client.bind_choices()));
+    let memory = OptionFuture::from(request.want_memory.then(|| client.available_memory()));
+
+    let (vms, datasets, files, nics, binds, memory) = tokio::try_join!(
+        client.query_vms(),
+        datasets,
+        files,
+        async { nics.await.transpose() },
+        async { binds.await.transpose() },
+        async { memory.await.transpose() },
+    )?;
+    let server = client.server();
+    Ok(Observed {
+        version: server.version.to_string(),
+        hostname: server.hostname.clone(),
+        vms: vms.into_iter().map(vm).collect(),
+        datasets: datasets.into_iter().map(dataset).collect(),
+        nic_choices: nics,
+        bind_choices: binds,
+        memory_available: memory,
+        files: files.into_iter().collect(),
+    })
+}
+
+/// The plan's word for a power state. A word that this tnvm does not know counts as one that the
+/// server could not tell: neither running nor off for sure.
+pub(super) fn power_state(state: &VmState) -> PowerState {
+    match state {
+        VmState::Running => PowerState::Running,
+        VmState::Stopped => PowerState::Stopped,
+        VmState::Suspended => PowerState::Suspended,
+        _ => PowerState::Error,
+    }
+}
+
+fn vm(vm: VmEntry) -> ObservedVm {
+    ObservedVm {
+        id: vm.id,
+        mark: Mark::in_description(&vm.description),
+        name: vm.name,
+        state: power_state(&vm.state),
+        fields: vm.fields,
+        devices: vm.devices.into_iter().map(device).collect(),
+    }
+}
+
+fn device(device: DeviceEntry) -> ObservedDevice {
+    ObservedDevice {
+        id: device.id,
+        attributes: device.attributes,
+        order: device.order,
+    }
+}
+
+fn dataset(dataset: DatasetEntry) -> (String, ObservedDataset) {
+    let observed = ObservedDataset {
+        is_volume: dataset.is_volume,
+        mark: mark_of(&dataset),
+        volsize: dataset.volsize,
+        available: dataset.available,
+        locked: dataset.locked,
+        read_only: dataset.read_only,
+        snapshots: dataset.snapshots,
+    };
+    (dataset.name, observed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::MARK_PROPERTY;
+
+    #[test]
+    fn a_state_of_a_newer_server_counts_as_unknown() {
+        assert_eq!(power_state(&VmState::Other("DREAMING".into())), PowerState::Error);
+    }
+
+    #[test]
+    fn a_property_that_is_no_mark_leaves_a_dataset_foreign() {
+        for (text, owned) in [("tnvm:v1:lab:web:web01", true), ("mine", false)] {
+            let entry = DatasetEntry {
+                user_properties: [(MARK_PROPERTY.to_owned(), text.to_owned())].into(),
+                ..DatasetEntry::default()
+            };
+            assert_eq!(dataset(entry).1.mark.is_some(), owned, "{text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! How to execute: how much at once, what to do on failure, where secrets come from.
+
+use super::patience::Patience;
+use super::secrets::SecretSource;
+
+/// VMs side by side unless the user says otherwise.
+///
+/// The server runs 10 calls of a connection at once and holds up to 20 (API 24.10 to 27). A VM
+/// spends four of its five phases (VM, zvol, start, state) with a single call in flight, so fewer
+/// than 10 VMs would leave the pipe part empty; twice that lets one VM's device calls fill the gaps
+/// of others, and the last VMs to be begun still find company. More would only make more VMs
+/// half-made when something stops the run.
+pub const DEFAULT_CONCURRENCY: usize = 20;
+
+/// What to do with what this run made for a VM that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Remove it.
+    #[default]
+    Rollback,
+    /// Keep it, to look at or to go on from.
+    Keep,
+}
+
+/// How to execute.
+pub struct ExecuteOptions<'a> {
+    /// VMs side by side, and also the bound of steps (so of calls) at once over all VMs: with 1
+    /// there is strictly one call at a time. 0 counts as 1. The client bounds calls besides.
+    pub concurrency: usize,
+    /// What to do when a VM fails.
+    pub on_failure: OnFailure,
+    /// Where the secrets of devices come from.
+    pub secrets: &'a dyn SecretSource,
+    /// How long to wait for what takes time on the server.
+    pub patience: Patience,
+}
+
+impl<'a> ExecuteOptions<'a> {
+    /// The defaults.
+    #[must_use]
+    pub fn new(secrets: &'a dyn SecretSource) -> Self {
+        Self {
+            concurrency: DEFAULT_CONCURRENCY,
+            on_failure: OnFailure::default(),
+            secrets,
+            patience: Patience::default(),
+        }
+    }
+}
