@@ -106,5 +106,6 @@ impl TemplateAttributes {
     /// make the zvol, always thick, unmarked, and left behind when the device then fails
     /// (`vm.device.create` of every version); tnvm makes it first, by `pool.dataset.create`. The
     /// serial is the server's own.
-    pub(crate) const IGNORED: [&'static str; 4] = ["create_zvol", "zvol_name", "zvol_volsize", "serial"];
+    pub(crate) const IGNORED: [&'static str; 4] =
+        ["create_zvol", "zvol_name", "zvol_volsize", "serial"];
 }
