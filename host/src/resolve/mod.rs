@@ -2,6 +2,12 @@
 //!
 //! Knows nothing of the server beyond the facts it is handed.
 
+mod claims;
 mod desired;
+mod devices;
+mod orders;
+mod secrets;
+mod vm;
 
 pub use desired::{Desired, DesiredDevice, DesiredVm};
+pub use vm::{Inputs, resolve};

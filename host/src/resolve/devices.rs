@@ -1,0 +1,285 @@
+//! The devices of one VM: each key to the plugin that claims it, each answer checked.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::desired::DesiredDevice;
+use super::orders;
+use super::secrets;
+use super::vm::Inputs;
+use crate::config::{DeviceKey, HOST_KEYS, Node, NodeValue, VmSpec};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
+use crate::plugin::{
+    BootOrder, PlanError, PlanRequest, PlannedDevice, Plugin, PluginDiagnostic, Subject, VmIdentity,
+};
+
+/// Asks every plugin that the VM concerns.
+pub(super) fn resolve(
+    inputs: Inputs<'_>,
+    spec: &VmSpec,
+    problems: &mut Diagnostics,
+) -> Vec<DesiredDevice> {
+    report_unclaimed(inputs, spec, problems);
+    let mut found: Vec<(BootOrder, DesiredDevice)> = Vec::new();
+    for plugin in inputs.plugins.iter() {
+        let key = spec
+            .device_keys
+            .iter()
+            .find(|one| one.key == plugin.descriptor().key);
+        let Some(config) = wanted(plugin, key) else {
+            continue;
+        };
+        let call = Call {
+            inputs,
+            spec,
+            plugin,
+            key,
+        };
+        found.extend(call.devices(config, problems));
+    }
+    numbered(spec, found, problems)
+}
+
+/// The value to ask the plugin about; `None`: the plugin does not concern this VM.
+fn wanted<'a>(plugin: &Plugin, key: Option<&'a DeviceKey>) -> Option<Option<&'a Node>> {
+    match key.map(|one| &one.node) {
+        Some(node) => match node.value {
+            NodeValue::Bool(false) => None,
+            // `display: true` and `display:` say no more than leaving it out does.
+            NodeValue::Null | NodeValue::Bool(true) if plugin.descriptor().applies_by_default => {
+                Some(None)
+            }
+            NodeValue::Null => None,
+            _ => Some(Some(node)),
+        },
+        None => plugin.descriptor().applies_by_default.then_some(None),
+    }
+}
+
+fn report_unclaimed(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) {
+    for unclaimed in &spec.device_keys {
+        if inputs.plugins.claiming(&unclaimed.key).is_some() {
+            continue;
+        }
+        let known = HOST_KEYS.iter().copied().chain(inputs.plugins.keys());
+        let near = nearest(&unclaimed.key, known);
+        let device_types: Vec<&str> = inputs.plugins.keys().collect();
+        let help = match near.first() {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "device types are loaded for {}; a plugin that claims `{}` can be added with `plugins:` or --plugins-dir",
+                device_types.join(", "),
+                unclaimed.key
+            ),
+        };
+        problems.push(
+            Diagnostic::error(format!("unknown key `{}` in a VM type", unclaimed.key))
+                .help(help)
+                .at(unclaimed.key_origin.clone()),
+        );
+    }
+}
+
+/// One plugin and one VM.
+struct Call<'a> {
+    inputs: Inputs<'a>,
+    spec: &'a VmSpec,
+    plugin: &'a Plugin,
+    key: Option<&'a DeviceKey>,
+}
+
+impl Call<'_> {
+    fn devices(
+        &self,
+        config: Option<&Node>,
+        problems: &mut Diagnostics,
+    ) -> Vec<(BootOrder, DesiredDevice)> {
+        let value = config.map(Node::to_json);
+        let against_schema = value
+            .as_ref()
+            .map(|value| self.plugin.check_config(value))
+            .unwrap_or_default();
+        if !against_schema.is_empty() {
+            self.report(against_schema, problems);
+            return Vec::new();
+        }
+        let request = self.request(value);
+        match self.plugin.plan(&request) {
+            Ok(planned) => {
+                self.report(planned.warnings, problems);
+                let allowed = secrets::Allowed::of(request.config.as_ref(), &request.template);
+                planned
+                    .devices
+                    .into_iter()
+                    .filter_map(|device| self.checked(device, &allowed, problems))
+                    .collect()
+            }
+            Err(PlanError::Invalid(diagnostics)) => {
+                self.report(diagnostics, problems);
+                Vec::new()
+            }
+            Err(PlanError::Failed(cause)) => {
+                problems.push(cause.diagnostic().at(self.place("")));
+                Vec::new()
+            }
+        }
+    }
+
+    fn request(&self, config: Option<Value>) -> PlanRequest {
+        let Inputs {
+            config: whole,
+            templates,
+            target_version,
+            facts,
+            ..
+        } = self.inputs;
+        let name = &self.plugin.descriptor().name;
+        let empty = || Value::Object(serde_json::Map::new());
+        PlanRequest {
+            vm: VmIdentity {
+                name: self.spec.name.clone(),
+                vm_type: self.spec.vm_type.clone(),
+                type_index: self.spec.type_index,
+                index: self.spec.index,
+                count: self.spec.count,
+                group: whole.group.clone(),
+            },
+            config,
+            template: templates
+                .device(name)
+                .map_or_else(empty, |one| one.node.to_json()),
+            storage: whole.storage.node.to_json(),
+            target_version: target_version.to_owned(),
+            facts: facts
+                .iter()
+                .find(|(plugin, _)| plugin == name)
+                .map(|(_, granted)| granted.clone())
+                .unwrap_or_default(),
+            context: empty(),
+        }
+    }
+
+    /// A planned device as a desired one, or a problem when it asks for a secret it may not have.
+    fn checked(
+        &self,
+        device: PlannedDevice,
+        allowed: &secrets::Allowed,
+        problems: &mut Diagnostics,
+    ) -> Option<(BootOrder, DesiredDevice)> {
+        let plugin = &self.plugin.descriptor().name;
+        let mut fine = true;
+        for secret in &device.secrets {
+            if !allowed.contains(&secret.secret) {
+                fine = false;
+                problems.push(
+                    Diagnostic::refusal(format!(
+                        "the plugin `{plugin}` asks for the secret `{}`, which the config does not give it",
+                        secret.secret
+                    ))
+                    .help("a plugin gets `display-password` and the references written under its own key; do not use this plugin if you do not know why it asks")
+                    .at(self.place(""))
+                    .vm(&self.spec.name),
+                );
+            }
+        }
+        let pointer = device
+            .claims
+            .first()
+            .map_or("", |claim| claim.pointer.as_str());
+        let desired = DesiredDevice {
+            name: format!("{plugin}.{}", device.name),
+            plugin: plugin.clone(),
+            origin: self.place(pointer),
+            attributes: device.attributes,
+            order: 0,
+            volume: device.volume,
+            secrets: device.secrets,
+            claims: device.claims,
+        };
+        fine.then_some((device.boot_order, desired))
+    }
+
+    fn report(&self, diagnostics: Vec<PluginDiagnostic>, problems: &mut Diagnostics) {
+        for one in diagnostics {
+            let (place, key) = match one.subject {
+                Subject::Config => (
+                    self.place(&one.pointer),
+                    self.plugin.descriptor().key.clone(),
+                ),
+                Subject::Template => (
+                    self.template_place(&one.pointer),
+                    format!("template {}", self.plugin.descriptor().name),
+                ),
+            };
+            problems.push(Diagnostic {
+                severity: one.severity,
+                message: format!("{key}: {}", one.message),
+                help: one.help,
+                location: place,
+                vm: None,
+                device: None,
+                refusal: false,
+            });
+        }
+    }
+
+    /// The place of a part of the config value; of the VM type where the key is absent.
+    fn place(&self, pointer: &str) -> Option<Location> {
+        self.key
+            .and_then(|key| {
+                key.node
+                    .pointer(pointer)
+                    .origin
+                    .clone()
+                    .or_else(|| key.key_origin.clone())
+            })
+            .or_else(|| self.spec.origin.clone())
+    }
+
+    fn template_place(&self, pointer: &str) -> Option<Location> {
+        let template = self
+            .inputs
+            .templates
+            .device(&self.plugin.descriptor().name)?;
+        template.node.pointer(pointer).origin.clone()
+    }
+}
+
+fn numbered(
+    spec: &VmSpec,
+    found: Vec<(BootOrder, DesiredDevice)>,
+    problems: &mut Diagnostics,
+) -> Vec<DesiredDevice> {
+    let (wishes, mut devices): (Vec<BootOrder>, Vec<DesiredDevice>) = found.into_iter().unzip();
+    let mut names = HashSet::new();
+    for device in &devices {
+        if !names.insert(device.name.as_str()) {
+            problems.push(
+                Diagnostic::error("the VM has two devices of this name")
+                    .help("this is a fault of the plugin: tell its author")
+                    .vm(&spec.name)
+                    .device(&device.name),
+            );
+        }
+    }
+    match orders::assign(&wishes) {
+        Ok(orders) => {
+            for (device, order) in devices.iter_mut().zip(orders) {
+                device.order = order;
+            }
+        }
+        Err(clashes) => {
+            for clash in clashes {
+                let device = devices.get(clash.device);
+                problems.push(
+                    Diagnostic::error(format!("two devices have the order {}", clash.order))
+                        .help("give every device of a VM another `order`, or leave it out")
+                        .at(device.and_then(|one| one.origin.clone()))
+                        .vm(&spec.name),
+                );
+            }
+        }
+    }
+    devices
+}

@@ -1,0 +1,149 @@
+//! All VMs of a config: the fields of each from template and config, its devices from plugins.
+
+use std::num::NonZero;
+
+use serde_json::{Map, Value};
+
+use super::claims;
+use super::desired::{Desired, DesiredVm};
+use super::devices;
+use crate::config::{Config, VmSpec};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::plan::Mark;
+use crate::plugin::PluginSet;
+use crate::template::Templates;
+
+/// Everything that decides what should be.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The VMs and the values that the user set.
+    pub config: &'a Config,
+    /// The templates.
+    pub templates: &'a Templates,
+    /// The device types.
+    pub plugins: &'a PluginSet,
+    /// The server's version as `25.10.7`; the newest supported one when planning offline.
+    pub target_version: &'a str,
+    /// Facts of the server by plugin name: only those it was granted.
+    pub facts: &'a [(String, Vec<(String, Value)>)],
+}
+
+/// Works out every VM and device. What comes back is only fit for use when no diagnostic is an
+/// error; then it is complete.
+#[must_use]
+pub fn resolve(inputs: Inputs<'_>) -> (Desired, Diagnostics) {
+    let mut problems = Diagnostics::default();
+    let mut vms = Vec::with_capacity(inputs.config.vms.len());
+    for (vm, of_vm) in resolve_side_by_side(inputs) {
+        vms.push(vm);
+        problems.extend(of_vm);
+    }
+    claims::check(&vms, &mut problems);
+    let desired = Desired {
+        group: inputs.config.group.clone(),
+        vms,
+    };
+    (desired, problems)
+}
+
+/// The VMs do not depend on each other, and the plugin calls are most of the work, so each core
+/// takes a part. The result is in the order of the config whatever the threads do.
+fn resolve_side_by_side(inputs: Inputs<'_>) -> Vec<(DesiredVm, Diagnostics)> {
+    let specs = &inputs.config.vms;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    // Below this a thread costs more than it saves (a call takes some 50 µs, a thread the same).
+    const WORTH_A_THREAD: usize = 16;
+    let part = specs.len().div_ceil(cores).max(WORTH_A_THREAD);
+    let one = |spec: &VmSpec| resolve_vm(inputs, spec);
+    if specs.len() <= part {
+        return specs.iter().map(one).collect();
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = specs
+            .chunks(part)
+            .map(|part| {
+                scope.spawn(move || part.iter().map(|spec| resolve_vm(inputs, spec)).collect())
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| -> Vec<_> {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
+
+fn resolve_vm(inputs: Inputs<'_>, spec: &VmSpec) -> (DesiredVm, Diagnostics) {
+    let mut problems = Diagnostics::default();
+    let fields = fields(inputs, spec, &mut problems);
+    let devices = devices::resolve(inputs, spec, &mut problems);
+    let vm = DesiredVm {
+        name: spec.name.clone(),
+        vm_type: spec.vm_type.clone(),
+        fields,
+        start: spec.start,
+        devices,
+        origin: spec.origin.clone(),
+    };
+    (vm, problems)
+}
+
+/// The arguments of `vm.create`: what the template says, then what the config says, then what only
+/// tnvm knows. A null of the template is a gap to be filled, not a value to send.
+fn fields(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("name".to_owned(), Value::from(spec.name.clone()));
+    match inputs.templates.vm(&spec.template) {
+        Some(template) => {
+            if let Value::Object(of_template) = template.fields.to_json() {
+                fields.extend(
+                    of_template
+                        .into_iter()
+                        .filter(|(key, value)| !value.is_null() && key != "name"),
+                );
+            }
+        }
+        None => {
+            let names: Vec<&str> = inputs.templates.vm_names().collect();
+            let near = nearest(&spec.template, names.iter().copied());
+            let help = match near.first() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there is {}", names.join(", ")),
+            };
+            problems.push(
+                Diagnostic::error(format!("there is no VM template `{}`", spec.template))
+                    .help(help)
+                    .at(spec.template_origin.clone().or_else(|| spec.origin.clone())),
+            );
+        }
+    }
+    for (key, node) in &spec.fields {
+        fields.insert(key.clone(), node.to_json());
+    }
+    if !fields.contains_key("memory") {
+        problems.push(
+            Diagnostic::error(format!("the VM type `{}` has no `memory`", spec.vm_type))
+                .help("say how much, for instance `memory: 4GiB`; a bare number is MiB")
+                .at(spec.origin.clone()),
+        );
+    }
+    // The template of the original tool leaves these open; one vCPU is what the server would take.
+    for one_by_default in ["cores", "threads", "vcpus"] {
+        fields.entry(one_by_default).or_insert(Value::from(1));
+    }
+    let mark = Mark {
+        group: inputs.config.group.clone(),
+        vm_type: spec.vm_type.clone(),
+        vm: spec.name.clone(),
+    };
+    let text = fields
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    let description = mark.description(text);
+    fields.insert("description".to_owned(), Value::from(description));
+    fields
+}
