@@ -4,6 +4,7 @@
 //! `cli` → `config` → `template` → `resolve` (with `plugin`) → `plan` → `execute` → `truenas`.
 //! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where.
 
+pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod execute;

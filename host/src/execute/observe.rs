@@ -16,6 +16,9 @@ pub struct ObserveRequest {
     /// Datasets whose own rows and everything below them are wanted. Names below others of them
     /// are not asked for twice.
     pub dataset_prefixes: Vec<String>,
+    /// Whether all zvols of the server are wanted, with their numbers of snapshots; the prefixes
+    /// are then not asked for.
+    pub all_volumes: bool,
     /// Paths on the server whose existence matters; each is asked for once.
     pub files: Vec<String>,
     /// Whether the interfaces for NICs and the addresses for displays are wanted.
@@ -31,6 +34,9 @@ pub struct ObserveRequest {
 /// The first call that fails; a file that is not there is no failure.
 pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observed, CallError> {
     let datasets = async {
+        if request.all_volumes {
+            return client.query_volumes().await;
+        }
         if request.dataset_prefixes.is_empty() {
             return Ok(Vec::new());
         }
@@ -117,7 +123,10 @@ mod tests {
 
     #[test]
     fn a_state_of_a_newer_server_counts_as_unknown() {
-        assert_eq!(power_state(&VmState::Other("DREAMING".into())), PowerState::Error);
+        assert_eq!(
+            power_state(&VmState::Other("DREAMING".into())),
+            PowerState::Error
+        );
     }
 
     #[test]

@@ -137,10 +137,9 @@ impl Method {
             Self::VmStart => timeouts::VM_START,
             Self::VmStop => timeouts::VM_STOP,
             Self::VmDelete | Self::VmPowerOff => timeouts::VM_DELETE,
-            Self::DatasetCreate
-            | Self::DatasetDelete
-            | Self::DeviceCreate
-            | Self::DeviceDelete => timeouts::STORAGE,
+            Self::DatasetCreate | Self::DatasetDelete | Self::DeviceCreate | Self::DeviceDelete => {
+                timeouts::STORAGE
+            }
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }

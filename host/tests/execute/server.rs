@@ -102,11 +102,19 @@ impl Server {
     /// How often a method was called.
     pub(crate) fn count(&self, method: &str) -> usize {
         let world = self.world();
-        world.calls.iter().filter(|(name, _)| name == method).count()
+        world
+            .calls
+            .iter()
+            .filter(|(name, _)| name == method)
+            .count()
     }
 
     pub(crate) fn vm_names(&self) -> Vec<String> {
-        self.world().vms.values().map(|vm| vm.name.clone()).collect()
+        self.world()
+            .vms
+            .values()
+            .map(|vm| vm.name.clone())
+            .collect()
     }
 
     pub(crate) fn dataset_names(&self) -> Vec<String> {
@@ -167,14 +175,16 @@ async fn serve(socket: TcpStream, world: Arc<Mutex<World>>, latency: Duration) {
 type Answer = Result<Value, (i64, Value)>;
 
 fn refusal(errno: i64, reason: &str) -> Answer {
-    let data = json!({"error": errno, "errname": "E", "reason": reason, "trace": null, "extra": null});
+    let data =
+        json!({"error": errno, "errname": "E", "reason": reason, "trace": null, "extra": null});
     Err((-32001, data))
 }
 
 fn missing(what: &str) -> Answer {
     let reason = format!("{what} does not exist");
     let extra = json!([[null, reason, 2]]);
-    let data = json!({"error": 22, "errname": "EINVAL", "reason": reason, "trace": null, "extra": extra});
+    let data =
+        json!({"error": 22, "errname": "EINVAL", "reason": reason, "trace": null, "extra": extra});
     Err((-32602, data))
 }
 
@@ -249,7 +259,11 @@ impl World {
                 if self.vms.values().any(|vm| vm.name == name) {
                     return refusal(22, "vm_create.name: exists");
                 }
-                let id = self.add_vm(Vm { name, description, ..Vm::default() });
+                let id = self.add_vm(Vm {
+                    name,
+                    description,
+                    ..Vm::default()
+                });
                 self.vms[&id].entry(id)
             }
             "vm.status" | "vm.start" | "vm.poweroff" | "vm.delete" => {

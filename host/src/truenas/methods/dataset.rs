@@ -183,18 +183,33 @@ impl Client {
         let mut found = Vec::new();
         for names in outermost(prefixes).chunks(limits::DATASETS_PER_QUERY) {
             let query = dataset_query(at_or_below(names), json!({"properties": PROPERTIES}));
-            let rows = self
-                .rows(Method::DatasetQuery, &query, limits::DATASET_PAGE)
-                .await?;
-            found.extend(rows.iter().filter_map(|row| {
-                let entry = DatasetEntry::read(row);
-                if entry.is_none() {
-                    tracing::warn!(dataset = ?row.get("id"), "left out a dataset that cannot be read");
-                }
-                entry
-            }));
+            found.extend(self.datasets(&query).await?);
         }
         Ok(found)
+    }
+
+    /// All zvols of the server, with their numbers of snapshots where it counts them.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn query_volumes(&self) -> Result<Vec<DatasetEntry>, CallError> {
+        let extra = json!({"properties": PROPERTIES, "snapshots_count": true});
+        let query = dataset_query(json!(["type", "=", "VOLUME"]), extra);
+        self.datasets(&query).await
+    }
+
+    async fn datasets(&self, query: &Query) -> Result<Vec<DatasetEntry>, CallError> {
+        let rows = self
+            .rows(Method::DatasetQuery, query, limits::DATASET_PAGE)
+            .await?;
+        let read = |row: &Value| {
+            let entry = DatasetEntry::read(row);
+            if entry.is_none() {
+                tracing::warn!(dataset = ?row.get("id"), "left out a dataset that cannot be read");
+            }
+            entry
+        };
+        Ok(rows.iter().filter_map(read).collect())
     }
 
     /// The dataset or zvol with this name, with its number of snapshots where the server counts them.

@@ -1,0 +1,192 @@
+//! The command line: what can be asked for, and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Provisions virtual machines on TrueNAS
+///
+/// A config says which VMs there should be; tnvm works out every device, shows the plan, makes
+/// what is missing over the TrueNAS WebSocket API, and undoes what fails. Credentials come from
+/// the environment or a `.env` file beside the config: TRUENAS_HOST, and TRUENAS_API_KEY or
+/// API_USERNAME with API_PASSWORD; VNC_PASSWORD for the displays.
+///
+/// Exit codes: 0 done; 1 some VM failed; 2 bad usage or config, nothing was changed; 3 no
+/// connection or login; 4 refused for safety; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "tnvm", version, propagate_version = true, max_term_width = 100)]
+pub(super) struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(super) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make the VMs of the config that are missing, and start them
+    ///
+    /// Nothing that exists is changed or removed. A VM that fails is rolled back: only what this
+    /// run made for it is removed. Running it again makes what is still missing.
+    Create(CreateArgs),
+    /// Remove the group's VMs and their zvols
+    ///
+    /// Takes only what carries the group's ownership mark; a VM or zvol whose name merely looks
+    /// alike stays. Shows what goes, and asks for the group's name.
+    Destroy(DestroyArgs),
+    /// List the server's VMs
+    List(ListArgs),
+    /// Show the device types that are loaded
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The config
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "config.yaml",
+        help_heading = "Input"
+    )]
+    pub(super) config: PathBuf,
+    /// The group's name; default: from the config, or the config's folder
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Input")]
+    pub(super) group: Option<String>,
+    /// Override one value of the config: worker.count=5
+    #[arg(long, global = true, value_name = "PATH=VALUE", help_heading = "Input")]
+    pub(super) set: Vec<String>,
+    /// Templates that override the built-in ones, file by file
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Input")]
+    pub(super) templates_dir: Option<PathBuf>,
+    /// Folder of further plugins (*.wasm)
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Input")]
+    pub(super) plugins_dir: Option<PathBuf>,
+    /// The server: name, name:port or a URL; without a scheme wss is meant [env: TRUENAS_HOST]
+    #[arg(long, global = true, value_name = "HOST", help_heading = "Connection")]
+    pub(super) host: Option<String>,
+    /// Certificates to trust instead of the platform's (PEM)
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    pub(super) ca: Option<PathBuf>,
+    /// The server certificate's SHA-256 fingerprint to trust, and no other
+    #[arg(
+        long,
+        global = true,
+        value_name = "SHA256",
+        help_heading = "Connection"
+    )]
+    pub(super) fingerprint: Option<String>,
+    /// Send a password over ws:// to another machine
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub(super) allow_plaintext: bool,
+    /// How to print data
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub(super) output: Format,
+    /// Whether to colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, help_heading = "Output")]
+    pub(super) color: Colour,
+    /// What to log on standard error: error, warn, info, debug, trace, or a tracing filter
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "warn",
+        env = "TNVM_LOG",
+        help_heading = "Output"
+    )]
+    pub(super) log_level: String,
+    /// How to log
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Output")]
+    pub(super) log_format: LogFormat,
+}
+
+/// Arguments of `create`.
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Plan without a server, as if it were empty
+    #[arg(long, requires = "dry_run")]
+    pub(super) offline: bool,
+    /// How many VMs to work on side by side; 1 is strictly one call at a time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) concurrency: Option<u16>,
+    /// What becomes of a VM that fails
+    #[arg(long, value_enum, default_value_t = OnFailureArg::Rollback)]
+    pub(super) on_failure: OnFailureArg,
+}
+
+/// Arguments of `destroy`.
+#[derive(Debug, Args)]
+pub(super) struct DestroyArgs {
+    /// Show what would go and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// How many VMs to work on side by side; 1 is strictly one call at a time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) concurrency: Option<u16>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only VMs that tnvm made
+    #[arg(long)]
+    pub(super) owned: bool,
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// List the device types, the key each claims, and where it comes from
+    List,
+}
+
+/// How to print data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What becomes of a VM that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnFailureArg {
+    /// What this run made for it is removed.
+    Rollback,
+    /// It stays as it is, for a look.
+    Keep,
+}

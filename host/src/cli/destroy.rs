@@ -1,0 +1,72 @@
+//! `tnvm destroy`: shows what goes, asks, removes it, and looks whether it is gone.
+
+use super::args::{DestroyArgs, Global};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::prepare::{Scope, Secrets, scope};
+use super::run::{Run, run, show_only};
+use super::session;
+use crate::execute::OnFailure;
+use crate::plan::{Plan, PlanView, plan_destroy};
+
+/// Runs the command.
+pub(super) async fn destroy(
+    global: &Global,
+    args: &DestroyArgs,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let scope = scope(global, output)?;
+    let session = session::open(global, &scope.environment, scope.config.as_ref()).await?;
+    let outcome = destroy_on(&session, &scope, args, output).await;
+    session.close().await;
+    outcome
+}
+
+async fn destroy_on(
+    session: &session::Session,
+    scope: &Scope,
+    args: &DestroyArgs,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let observed = session::observe_everything(&session.client).await?;
+    let (plan, problems) = plan_destroy(&scope.group, &scope.protected, &observed);
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
+    }
+    output.problems(&problems);
+    if args.dry_run {
+        show_only(&plan, output);
+        return Ok(Exit::Done);
+    }
+    let ask = !plan.is_empty() && !args.yes;
+    if ask {
+        confirm(&plan, output)?;
+    }
+    let secrets = Secrets::of(&scope.environment);
+    let run_it = Run {
+        plan: &plan,
+        client: &session.client,
+        secrets: &secrets,
+        concurrency: args.concurrency,
+        on_failure: OnFailure::Keep,
+        shown: ask,
+    };
+    run(run_it, output).await
+}
+
+fn confirm(plan: &Plan, output: &Output) -> Result<(), Failure> {
+    output.plan(&PlanView::from(plan));
+    let question = format!(
+        "This cannot be undone. Type the group's name ({}) to go on:",
+        plan.group
+    );
+    match output.ask(&question) {
+        Some(answer) if answer == plan.group => Ok(()),
+        Some(_) => Err(Failure::NotConfirmed(
+            "that is not the group's name; nothing was changed".to_owned(),
+        )),
+        None => Err(Failure::NotConfirmed(
+            "nobody can be asked, since standard input is not a terminal; `--yes` goes on without asking; nothing was changed".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,64 @@
+//! How a run ends: the documented exit codes, and the failures that lead to them.
+
+use std::process::ExitCode;
+
+use crate::diagnostic::Diagnostics;
+
+/// How a run ended. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: some VM failed.
+    Failed,
+    /// 2: bad usage or config; nothing was changed.
+    Usage,
+    /// 3: no connection or login.
+    Connection,
+    /// 4: refused for safety.
+    Refused,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Connection => 3,
+            Exit::Refused => 4,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The input, or what the server holds, forbids it.
+    Problems(Diagnostics),
+    /// No connection, no login, or the connection broke before the first change.
+    Connection {
+        /// What happened.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// The user did not consent.
+    NotConfirmed(String),
+}
+
+impl Failure {
+    /// The exit code.
+    #[must_use]
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Problems(problems) if problems.iter().any(|one| one.refusal) => Exit::Refused,
+            Self::Problems(_) => Exit::Usage,
+            Self::Connection { .. } => Exit::Connection,
+            Self::NotConfirmed(_) => Exit::Refused,
+        }
+    }
+}

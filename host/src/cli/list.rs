@@ -1,0 +1,157 @@
+//! `tnvm list`: the server's VMs, owned or not.
+
+use serde::Serialize;
+
+use super::args::{Global, ListArgs};
+use super::exit::{Exit, Failure};
+use super::output::{Meaning, Output, cell, meant};
+use super::prepare::optional_config;
+use super::session;
+use crate::plan::{ObservedDevice, ObservedVm, PowerState, size, summary};
+
+/// One VM as `-o json` gives it. Members are added, never renamed.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    id: u64,
+    state: PowerState,
+    vcpus: u64,
+    memory_mib: u64,
+    /// Whether tnvm made it under this name.
+    owned: bool,
+    group: Option<String>,
+    #[serde(rename = "type")]
+    vm_type: Option<String>,
+    autostart: Option<bool>,
+    display: Option<String>,
+    devices: Vec<DeviceRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceRow {
+    id: u64,
+    dtype: String,
+    order: Option<u32>,
+    summary: String,
+    attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Runs the command.
+pub(super) async fn list(
+    global: &Global,
+    args: &ListArgs,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (environment, config) = optional_config(global, output)?;
+    let session = session::open(global, &environment, config.as_ref()).await?;
+    let observed = session::observe_vms(&session.client).await;
+    let host = session.host.clone();
+    session.close().await;
+    let mut rows: Vec<Row> = observed?
+        .iter()
+        .map(|vm| row(vm, &host))
+        .filter(|row| row.owned || !args.owned)
+        .collect();
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    if output.is_json() {
+        output.json(&rows);
+    } else {
+        print(&rows, output);
+    }
+    Ok(Exit::Done)
+}
+
+fn row(vm: &ObservedVm, host: &str) -> Row {
+    let owner = vm.owner();
+    Row {
+        name: vm.name.clone(),
+        id: vm.id,
+        state: vm.state,
+        vcpus: ["vcpus", "cores", "threads"]
+            .iter()
+            .map(|field| vm.number(field).unwrap_or(1))
+            .product(),
+        memory_mib: vm.number("memory").unwrap_or(0),
+        owned: owner.is_some(),
+        group: owner.map(|mark| mark.group.clone()),
+        vm_type: owner.map(|mark| mark.vm_type.clone()),
+        autostart: vm
+            .fields
+            .get("autostart")
+            .and_then(serde_json::Value::as_bool),
+        display: vm
+            .devices
+            .iter()
+            .find_map(|device| display_address(device, host)),
+        devices: vm.devices.iter().map(device_row).collect(),
+    }
+}
+
+fn device_row(device: &ObservedDevice) -> DeviceRow {
+    let mut attributes = device.attributes.clone();
+    if let Some(password) = attributes.get_mut("password") {
+        *password = "(secret)".into();
+    }
+    DeviceRow {
+        id: device.id,
+        dtype: device.kind().unwrap_or("?").to_owned(),
+        order: device.order,
+        summary: summary(&attributes, None),
+        attributes,
+    }
+}
+
+/// `spice://nas:5911`: a display that binds to every address is reached by the server's name.
+fn display_address(device: &ObservedDevice, host: &str) -> Option<String> {
+    let port = (device.kind()? == "DISPLAY")
+        .then(|| device.attributes.get("port"))??
+        .as_u64()?;
+    let scheme = device.text("type")?.to_lowercase();
+    let host = match device.text("bind")? {
+        "0.0.0.0" | "::" => host,
+        bind => bind,
+    };
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    Some(format!("{scheme}://{host}:{port}"))
+}
+
+fn print(rows: &[Row], output: &Output) {
+    if rows.is_empty() {
+        output.note("no VMs");
+        return;
+    }
+    let count =
+        |row: &Row, dtype: &str| row.devices.iter().filter(|one| one.dtype == dtype).count();
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let meaning = match row.state {
+                PowerState::Running => Meaning::Good,
+                PowerState::Stopped => Meaning::Plain,
+                PowerState::Suspended => Meaning::Attention,
+                PowerState::Error => Meaning::Bad,
+            };
+            vec![
+                cell(&row.name),
+                cell(row.id),
+                meant(format!("{:?}", row.state).to_uppercase(), meaning),
+                cell(row.vcpus),
+                cell(size(row.memory_mib << 20)),
+                cell(count(row, "DISK")),
+                cell(count(row, "NIC")),
+                cell(row.display.as_deref().unwrap_or("-")),
+                cell(row.group.as_deref().unwrap_or("-")),
+            ]
+        })
+        .collect();
+    output.table(
+        &[
+            "NAME", "ID", "STATE", "VCPUS", "MEMORY", "DISKS", "NICS", "DISPLAY", "GROUP",
+        ],
+        &cells,
+    );
+}

@@ -1,0 +1,282 @@
+//! The one place that prints: data to standard output, all else to standard error.
+//!
+//! Decides colour, width and shape; decides nothing else.
+use std::fmt;
+use std::io::{IsTerminal, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, Color, Table};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use serde::Serialize;
+
+use super::args::{Colour, Format, Global};
+use super::exit::Failure;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::plan::{PlanView, Sign, render};
+
+/// Where and how to print.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    format: Format,
+    colour_stdout: bool,
+    colour_stderr: bool,
+    terminal: bool,
+}
+
+impl Output {
+    /// Decides once, from the flags, `NO_COLOR` and what the streams are.
+    #[must_use]
+    pub(super) fn new(global: &Global) -> Self {
+        let wanted = |terminal: bool| match global.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            // https://no-color.org: present and not empty.
+            Colour::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            format: global.output,
+            colour_stdout: wanted(std::io::stdout().is_terminal()),
+            colour_stderr: wanted(terminal),
+            terminal,
+        }
+    }
+
+    /// Whether data is printed for programs.
+    #[must_use]
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether standard error is a terminal: progress may redraw.
+    #[must_use]
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Whether standard error may be coloured.
+    #[must_use]
+    pub(super) fn colours_stderr(&self) -> bool {
+        self.colour_stderr
+    }
+
+    /// Prints data as indented JSON.
+    pub(super) fn json(&self, value: &impl Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.stdout(&text),
+            Err(cause) => self.note(&format!("could not write JSON: {cause}")),
+        }
+    }
+
+    /// Prints a plan as text.
+    pub(super) fn plan(&self, plan: &PlanView) {
+        for line in render(plan) {
+            let code = match line.sign {
+                Sign::Add => "32",
+                Sign::Change => "33",
+                Sign::Remove => "31",
+                Sign::Keep => "",
+            };
+            self.stdout(&paint(self.colour_stdout, code, &line.text));
+        }
+    }
+
+    /// Prints rows under a header. A cell is its text and what it means.
+    pub(super) fn table(&self, header: &[&str], rows: &[Vec<TableCell>]) {
+        let mut table = Table::new();
+        table.load_preset(NOTHING).set_header(header.to_vec());
+        if self.colour_stdout {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        for row in rows {
+            table.add_row(row.iter().map(|cell| {
+                let shown = Cell::new(&cell.text);
+                match cell.meaning {
+                    Meaning::Plain => shown,
+                    Meaning::Good => shown.fg(Color::Green),
+                    Meaning::Attention => shown.fg(Color::Yellow),
+                    Meaning::Bad => shown.fg(Color::Red),
+                }
+            }));
+        }
+        self.stdout(&table.trim_fmt());
+    }
+
+    /// Prints a line of data for people.
+    pub(super) fn line(&self, text: &str) {
+        self.stdout(text);
+    }
+
+    /// Prints a word to the user beside the data.
+    pub(super) fn note(&self, text: &str) {
+        // A closed standard error (`2>&-`) is no reason to stop changing VMs halfway.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Prints all problems, each with its place and help.
+    pub(super) fn problems(&self, problems: &Diagnostics) {
+        let theme = if self.colour_stderr {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme).with_links(false);
+        for problem in problems.iter() {
+            let mut text = String::new();
+            let shown = Shown::new(problem);
+            if handler.render_report(&mut text, &shown).is_err() {
+                text = shown.to_string();
+            }
+            self.note(text.trim_end());
+        }
+        let errors = problems
+            .iter()
+            .filter(|one| one.severity == Severity::Error);
+        match errors.count() {
+            0 => {}
+            1 => self.note("1 error; nothing was changed"),
+            count => self.note(&format!("{count} errors; nothing was changed")),
+        }
+    }
+
+    /// Prints why a command could not do its work.
+    pub(super) fn failure(&self, failure: &Failure) {
+        match failure {
+            Failure::Problems(problems) => self.problems(problems),
+            Failure::Connection { message, help } => {
+                self.error(message);
+                if let Some(help) = help {
+                    self.note(&format!("  help: {help}"));
+                }
+            }
+            Failure::NotConfirmed(message) => self.error(message),
+        }
+    }
+
+    /// Prints one error line.
+    pub(super) fn error(&self, message: &str) {
+        self.note(&format!(
+            "{} {message}",
+            paint(self.colour_stderr, "31", "error:")
+        ));
+    }
+
+    /// Asks a question and reads one line; `None` when nobody can answer.
+    #[must_use]
+    pub(super) fn ask(&self, question: &str) -> Option<String> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(answer.trim().to_owned())
+    }
+
+    fn stdout(&self, text: &str) {
+        // `tnvm list | head` closes the pipe early; that is not an error of tnvm.
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug)]
+pub(super) struct TableCell {
+    text: String,
+    meaning: Meaning,
+}
+
+/// What a cell says, beside its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Nothing further.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Attention,
+    /// Failed.
+    Bad,
+}
+
+/// A plain cell.
+pub(super) fn cell(text: impl fmt::Display) -> TableCell {
+    meant(text, Meaning::Plain)
+}
+
+/// A cell with a meaning.
+pub(super) fn meant(text: impl fmt::Display, meaning: Meaning) -> TableCell {
+    TableCell {
+        text: text.to_string(),
+        meaning,
+    }
+}
+
+fn paint(colour: bool, code: &str, text: &str) -> String {
+    if colour && !code.is_empty() {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A diagnostic in miette's terms.
+#[derive(Debug)]
+struct Shown<'a> {
+    diagnostic: &'a Diagnostic,
+    source: Option<NamedSource<String>>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(diagnostic: &'a Diagnostic) -> Self {
+        let source = diagnostic
+            .location
+            .as_ref()
+            .map(|place| NamedSource::new(&place.file.name, place.file.text.clone()));
+        Self { diagnostic, source }
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = self.diagnostic;
+        match (&one.vm, &one.device) {
+            (Some(vm), Some(device)) => write!(f, "{vm}: {device}: ")?,
+            (Some(vm), None) => write!(f, "{vm}: ")?,
+            (None, Some(device)) => write!(f, "{device}: ")?,
+            (None, None) => {}
+        }
+        f.write_str(&one.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        let help = self.diagnostic.help.as_ref()?;
+        Some(Box::new(help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.source.as_ref()?)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let place = self.diagnostic.location.as_ref()?;
+        let label = LabeledSpan::underline(place.span.clone());
+        Some(Box::new(std::iter::once(label)))
+    }
+}

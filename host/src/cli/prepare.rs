@@ -1,0 +1,310 @@
+//! From flags and files to what should be, with every problem of the input found at once.
+//!
+//! Nothing is sent to the server from here, except when granted facts are asked for.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::args::Global;
+use super::exit::Failure;
+use super::output::Output;
+use super::session;
+use crate::config::{self, Config, Environment, HOST_KEYS, LoadOptions, SecretStore};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::execute::{SecretError, SecretSource};
+use crate::plugin::{
+    LIMITS_VARIABLE, Limits, Origin, PluginFile, PluginSet, PluginSources, builtin, report,
+};
+use crate::resolve::{Desired, Inputs, resolve};
+use crate::template::Templates;
+use crate::truenas::Client;
+
+/// The version that a plan without a server is for: the newest one that tnvm knows.
+const OFFLINE_VERSION: &str = "27.0.0";
+
+/// Everything that a create needs, checked.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The config.
+    pub(super) config: Config,
+    /// The variables.
+    pub(super) environment: Environment,
+    /// What should be.
+    pub(super) desired: Desired,
+    templates: Templates,
+    plugins: PluginSet,
+}
+
+/// Whether a server will be talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It will.
+    Server,
+    /// It will not, so neither a host nor credentials nor secrets are asked for.
+    Offline,
+}
+
+/// Loads and resolves everything.
+pub(super) fn prepare(global: &Global, reach: Reach, output: &Output) -> Result<Prepared, Failure> {
+    let (environment, mut problems) = environment(global);
+    let (config, of_config) = load_config(global);
+    problems.extend(of_config);
+    let (templates, of_templates) = Templates::load(global.templates_dir.as_deref());
+    problems.extend(of_templates);
+    let (plugins, of_plugins) = load_plugins(global, config.as_ref());
+    problems.extend(of_plugins);
+    if reach == Reach::Server {
+        let section = config
+            .as_ref()
+            .map(|one| one.truenas.clone())
+            .unwrap_or_default();
+        if let Err(missing) = environment.connection(global.host.as_deref(), &section) {
+            problems.extend(missing);
+        }
+    }
+    let Some(config) = config else {
+        return Err(Failure::Problems(problems));
+    };
+    let (desired, of_vms) = resolve(Inputs {
+        config: &config,
+        templates: &templates,
+        plugins: &plugins,
+        target_version: OFFLINE_VERSION,
+        facts: &[],
+    });
+    problems.extend(of_vms);
+    if reach == Reach::Server {
+        problems.extend(check_secrets(&environment, &desired));
+    }
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
+    }
+    output.problems(&problems);
+    Ok(Prepared {
+        config,
+        environment,
+        desired,
+        templates,
+        plugins,
+    })
+}
+
+impl Prepared {
+    /// Works out the VMs again where the server has a say: its version, and facts that the config
+    /// grants to a plugin.
+    pub(super) async fn for_server(mut self, client: &Client) -> Result<Self, Failure> {
+        let facts = self.granted_facts(client).await?;
+        let version = client.server().version.to_string();
+        let (desired, problems) = resolve(Inputs {
+            config: &self.config,
+            templates: &self.templates,
+            plugins: &self.plugins,
+            target_version: &version,
+            facts: &facts,
+        });
+        if problems.has_errors() {
+            return Err(Failure::Problems(problems));
+        }
+        self.desired = desired;
+        Ok(self)
+    }
+
+    /// The facts that plugins ask for and the config grants, each read once.
+    async fn granted_facts(
+        &self,
+        client: &Client,
+    ) -> Result<Vec<(String, Vec<(String, Value)>)>, Failure> {
+        let mut granted = Vec::new();
+        for plugin in self.plugins.iter() {
+            let descriptor = plugin.descriptor();
+            let entry = self.config.plugins.iter().find(|entry| match &entry.path {
+                Some(wanted) => {
+                    matches!(plugin.origin(), Origin::File { path, .. } if path == wanted)
+                }
+                None => entry.name == descriptor.name,
+            });
+            let mut values = Vec::new();
+            for need in &descriptor.facts {
+                if entry.is_some_and(|entry| entry.facts.contains(&need.kind)) {
+                    let value = session::fact(client, &need.kind).await?;
+                    values.push((need.kind.clone(), value));
+                } else {
+                    tracing::info!(
+                        plugin = %descriptor.name,
+                        fact = %need.kind,
+                        reason = %need.reason,
+                        "fact not granted"
+                    );
+                }
+            }
+            if !values.is_empty() {
+                granted.push((descriptor.name.clone(), values));
+            }
+        }
+        Ok(granted)
+    }
+}
+
+/// What `destroy` works on.
+#[derive(Debug)]
+pub(super) struct Scope {
+    /// The group.
+    pub(super) group: String,
+    /// VMs that the config protects.
+    pub(super) protected: Vec<String>,
+    /// The variables.
+    pub(super) environment: Environment,
+    /// The config, if there is one.
+    pub(super) config: Option<Config>,
+}
+
+/// Finds the group: from `--group` alone, or from the config.
+pub(super) fn scope(global: &Global, output: &Output) -> Result<Scope, Failure> {
+    let (environment, config) = optional_config(global, output)?;
+    let group = global
+        .group
+        .clone()
+        .or_else(|| config.as_ref().map(|one| one.group.clone()));
+    let Some(group) = group else {
+        let missing = Diagnostic::error(format!("there is no {}", global.config.display()))
+            .help("name the config with --config, or the group alone with --group");
+        return Err(Failure::Problems(missing.into()));
+    };
+    let protected = config.iter().flat_map(|one| &one.vms);
+    Ok(Scope {
+        group,
+        protected: protected
+            .filter(|vm| vm.protect)
+            .map(|vm| vm.name.clone())
+            .collect(),
+        environment,
+        config,
+    })
+}
+
+/// The variables, and the config where there is one: what `list` and `destroy --group` need.
+pub(super) fn optional_config(
+    global: &Global,
+    output: &Output,
+) -> Result<(Environment, Option<Config>), Failure> {
+    let (environment, mut problems) = environment(global);
+    let (config, of_config) = existing_config(global);
+    problems.extend(of_config);
+    let section = config
+        .as_ref()
+        .map(|one| one.truenas.clone())
+        .unwrap_or_default();
+    if let Err(missing) = environment.connection(global.host.as_deref(), &section) {
+        problems.extend(missing);
+    }
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
+    }
+    output.problems(&problems);
+    Ok((environment, config))
+}
+
+/// The plugins, built in and added.
+pub(super) fn load_plugins(global: &Global, config: Option<&Config>) -> (PluginSet, Diagnostics) {
+    let entries = config.map(|one| one.plugins.as_slice()).unwrap_or_default();
+    let files = entries.iter().filter_map(|entry| {
+        Some(PluginFile {
+            path: entry.path.clone()?,
+            sha256: entry.sha256.clone(),
+            origin: entry
+                .origin
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+        })
+    });
+    let files = files.collect();
+    let limits = match std::env::var(LIMITS_VARIABLE) {
+        Ok(text) => Limits::default().with(&text),
+        Err(_) => Ok(Limits::default()),
+    };
+    let limits = match limits {
+        Ok(limits) => limits,
+        Err(cause) => {
+            let problem = Diagnostic::error(format!("{LIMITS_VARIABLE}: {cause}"));
+            return (PluginSet::default(), problem.into());
+        }
+    };
+    let (plugins, problems) = PluginSet::load(PluginSources {
+        builtin: builtin(),
+        files,
+        dir: global.plugins_dir.clone(),
+        limits,
+        cache_dir: cache_folder(),
+        reserved_keys: HOST_KEYS.iter().map(ToString::to_string).collect(),
+    });
+    (plugins, report(&problems))
+}
+
+/// The secrets that devices take can all be had; else all that cannot are reported.
+fn check_secrets(environment: &Environment, desired: &Desired) -> Diagnostics {
+    let devices = desired.vms.iter().flat_map(|vm| &vm.devices);
+    let mut references: Vec<&str> = devices
+        .flat_map(|device| device.secrets.iter().map(|one| one.secret.as_str()))
+        .collect();
+    references.sort_unstable();
+    references.dedup();
+    SecretStore::new(environment).check(references)
+}
+
+/// The secrets of a run, in the executor's terms.
+pub(super) struct Secrets(SecretStore);
+
+impl Secrets {
+    /// From the variables, and files beside the config.
+    pub(super) fn of(environment: &Environment) -> Self {
+        Self(SecretStore::new(environment))
+    }
+}
+
+impl SecretSource for Secrets {
+    fn resolve(&self, reference: &str) -> Result<SecretString, SecretError> {
+        self.0
+            .resolve(reference)
+            .map_err(|cause| SecretError::Unavailable {
+                reference: reference.to_owned(),
+                reason: cause.to_string(),
+            })
+    }
+}
+
+/// The config where there is one.
+pub(super) fn existing_config(global: &Global) -> (Option<Config>, Diagnostics) {
+    if global.config.exists() {
+        load_config(global)
+    } else {
+        (None, Diagnostics::default())
+    }
+}
+
+fn environment(global: &Global) -> (Environment, Diagnostics) {
+    let folder = match global.config.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    Environment::load(folder, std::env::vars_os())
+}
+
+fn load_config(global: &Global) -> (Option<Config>, Diagnostics) {
+    config::load(&LoadOptions {
+        path: global.config.clone(),
+        group: global.group.clone(),
+        set: global.set.clone(),
+    })
+}
+
+/// Where compiled plugins are kept: `TNVM_CACHE_DIR`, else the platform's cache folder.
+fn cache_folder() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    if let Some(folder) = std::env::var_os("TNVM_CACHE_DIR") {
+        return (!folder.is_empty()).then(|| PathBuf::from(folder));
+    }
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.cache_dir().join("tnvm"))
+}

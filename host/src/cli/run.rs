@@ -1,0 +1,216 @@
+//! Executes a plan with someone watching, and says how it ended.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::exit::{self, Exit};
+use super::output::{Meaning, Output, cell, meant};
+use super::progress;
+use crate::execute::{
+    ExecuteOptions, Failure, OnFailure, Outcome, Report, SecretSource, StopSignal, VmReport,
+    execute,
+};
+use crate::plan::{Plan, PlanKind, PlanView};
+use crate::truenas::Client;
+
+/// What to execute, and how.
+pub(super) struct Run<'a> {
+    /// The plan.
+    pub(super) plan: &'a Plan,
+    /// The client.
+    pub(super) client: &'a Client,
+    /// Where secrets come from.
+    pub(super) secrets: &'a dyn SecretSource,
+    /// VMs side by side, if the user says.
+    pub(super) concurrency: Option<u16>,
+    /// What becomes of a VM that fails.
+    pub(super) on_failure: OnFailure,
+    /// Whether the plan was shown already.
+    pub(super) shown: bool,
+}
+
+/// What a run prints for programs. Members are added, never renamed.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    plan: &'a PlanView,
+    vms: &'a [VmReport],
+    summary: Summary,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    /// VMs by outcome.
+    outcomes: Map<String, Value>,
+    /// Whether every VM is as planned.
+    success: bool,
+    interrupted: bool,
+    wall_seconds: f64,
+    /// Calls that read, of the whole command.
+    reading_calls: u64,
+    /// Calls that change something.
+    mutating_calls: u64,
+    bytes_sent: u64,
+    bytes_received: u64,
+}
+
+/// Shows the plan, executes it, prints the result.
+pub(super) async fn run(run: Run<'_>, output: &Output) -> Result<Exit, exit::Failure> {
+    let view = PlanView::from(run.plan);
+    if !output.is_json() && !run.shown {
+        output.plan(&view);
+    }
+    let report = execute_watched(&run, output).await;
+    if output.is_json() {
+        output.json(&Printed {
+            plan: &view,
+            vms: &report.vms,
+            summary: summary(&report, run.client),
+        });
+    } else if !run.plan.is_empty() {
+        print(&report, run.plan.kind, output);
+    }
+    Ok(if report.interrupted {
+        Exit::Interrupted
+    } else if report.is_success() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// A dry run: the plan in the shape that a real run prints.
+pub(super) fn show_only(plan: &Plan, output: &Output) {
+    let view = PlanView::from(plan);
+    if output.is_json() {
+        output.json(&serde_json::json!({"plan": view, "vms": [], "summary": {}}));
+    } else {
+        output.plan(&view);
+    }
+}
+
+async fn execute_watched(run: &Run<'_>, output: &Output) -> Report {
+    let mut options = ExecuteOptions::new(run.secrets);
+    options.on_failure = run.on_failure;
+    if let Some(concurrency) = run.concurrency {
+        options.concurrency = concurrency.into();
+    }
+    let (stop, signal) = StopSignal::new();
+    let watching = progress::watch(*output);
+    let note = *output;
+    let interrupts = tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            note.note(
+                "interrupted: finishing the calls in flight; press Ctrl-C again to stop at once",
+            );
+            stop.stop();
+        }
+    });
+    let report = execute(run.plan, run.client, &options, watching.reporter(), signal).await;
+    interrupts.abort();
+    watching.finish().await;
+    report
+}
+
+fn summary(report: &Report, client: &Client) -> Summary {
+    let mut outcomes = Map::new();
+    for vm in &report.vms {
+        let name = serde_json::to_value(vm.outcome).ok();
+        let Some(Value::String(name)) = name else {
+            continue;
+        };
+        let count = outcomes.get(&name).and_then(Value::as_u64).unwrap_or(0);
+        outcomes.insert(name, (count + 1).into());
+    }
+    let stats = client.stats();
+    Summary {
+        outcomes,
+        success: report.is_success(),
+        interrupted: report.interrupted,
+        wall_seconds: report.wall.as_secs_f64(),
+        reading_calls: stats.reads,
+        mutating_calls: stats.mutations,
+        bytes_sent: stats.bytes_sent,
+        bytes_received: stats.bytes_received,
+    }
+}
+
+fn print(report: &Report, kind: PlanKind, output: &Output) {
+    let rows: Vec<_> = report
+        .vms
+        .iter()
+        .filter(|vm| vm.outcome != Outcome::Unchanged)
+        .map(|vm| {
+            let (word, meaning) = words(vm.outcome);
+            vec![
+                cell(&vm.name),
+                meant(word, meaning),
+                cell(format!("{:.1} s", vm.wall.as_secs_f64())),
+                cell(vm.error.as_ref().map(why).unwrap_or_default()),
+            ]
+        })
+        .collect();
+    output.line("");
+    output.table(&["VM", "RESULT", "TIME", "WHY"], &rows);
+    for vm in &report.vms {
+        if let Some(help) = vm.error.as_ref().and_then(|failure| failure.help.as_ref()) {
+            output.note(&format!("{}: help: {help}", vm.name));
+        }
+        if vm.left_behind.is_empty() {
+            continue;
+        }
+        output.note(&format!(
+            "{}: left behind: {}",
+            vm.name,
+            vm.left_behind.join(", ")
+        ));
+        if let Some(advice) = &vm.advice {
+            output.note(&format!("  help: {advice}"));
+        }
+    }
+    output.line(&closing(report, kind));
+}
+
+/// `create device nic.lan: the server refuses …`
+fn why(failure: &Failure) -> String {
+    match &failure.step {
+        Some(step) => format!("{step}: {}", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
+fn closing(report: &Report, kind: PlanKind) -> String {
+    let well = report
+        .vms
+        .iter()
+        .filter(|vm| vm.outcome.is_success())
+        .count();
+    let total = report.vms.len();
+    let verb = match kind {
+        PlanKind::Create => "as planned",
+        PlanKind::Destroy => "gone",
+    };
+    let seconds = report.wall.as_secs_f64();
+    let mut text = format!("{well} of {total} VMs {verb}, in {seconds:.1} s.");
+    if report.interrupted {
+        text.push_str(" Interrupted: the same command goes on from here.");
+    } else if well < total {
+        text.push_str(" Running the same command again tries the others once more.");
+    }
+    text
+}
+
+const fn words(outcome: Outcome) -> (&'static str, Meaning) {
+    match outcome {
+        Outcome::Unchanged => ("unchanged", Meaning::Plain),
+        Outcome::Created => ("created", Meaning::Good),
+        Outcome::Completed => ("completed", Meaning::Good),
+        Outcome::Started => ("started", Meaning::Good),
+        Outcome::Destroyed => ("destroyed", Meaning::Good),
+        Outcome::RolledBack => ("failed, rolled back", Meaning::Bad),
+        Outcome::Kept => ("failed, kept", Meaning::Bad),
+        Outcome::RollbackIncomplete => ("failed, rollback incomplete", Meaning::Bad),
+        Outcome::DestroyIncomplete => ("failed, not all is gone", Meaning::Bad),
+        Outcome::Interrupted => ("interrupted", Meaning::Attention),
+        Outcome::Skipped => ("not begun", Meaning::Attention),
+    }
+}

@@ -1,0 +1,168 @@
+//! One login for a whole command, and what commands read over it.
+
+use serde_json::Value;
+
+use super::args::Global;
+use super::exit::Failure;
+use crate::config::{self, Config, Environment};
+use crate::diagnostic::Diagnostic;
+use crate::execute::{ObserveRequest, observe};
+use crate::plan::{Observed, ObservedVm};
+use crate::resolve::Desired;
+use crate::truenas::{
+    CallError, Client, ConnectOptions, Credentials, Endpoint, Fingerprint, TlsOptions,
+};
+
+/// A logged-in connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The client.
+    pub(super) client: Client,
+    /// The host as the user named it.
+    pub(super) host: String,
+}
+
+/// Connects and logs in, once.
+pub(super) async fn open(
+    global: &Global,
+    environment: &Environment,
+    config: Option<&Config>,
+) -> Result<Session, Failure> {
+    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
+    let connection = environment
+        .connection(global.host.as_deref(), &section)
+        .map_err(Failure::Problems)?;
+    let endpoint = Endpoint::parse(&connection.host).map_err(|cause| {
+        usage(
+            format!("the host is not an address: {cause}"),
+            "name it as `nas`, `nas:444`, `wss://nas` or `ws://127.0.0.1:6000`",
+        )
+    })?;
+    let fingerprint = global
+        .fingerprint
+        .as_ref()
+        .or(section.fingerprint.as_ref())
+        .map(|text| text.parse::<Fingerprint>())
+        .transpose()
+        .map_err(|cause| {
+            usage(
+                format!("--fingerprint: {cause}"),
+                "give the SHA-256 of the certificate in hexadecimal",
+            )
+        })?;
+    let options = ConnectOptions {
+        tls: TlsOptions {
+            ca: global.ca.clone().or_else(|| section.ca.clone()),
+            fingerprint,
+        },
+        allow_plaintext: global.allow_plaintext,
+        ..ConnectOptions::default()
+    };
+    let credentials = match connection.credentials {
+        config::Credentials::ApiKey { username, key } => Credentials::ApiKey {
+            username: username.ok_or_else(|| {
+                usage(
+                    "an API key belongs to a user, and API_USERNAME is not set".to_owned(),
+                    "set API_USERNAME to the user that TRUENAS_API_KEY was made for",
+                )
+            })?,
+            key,
+        },
+        config::Credentials::Password { username, password } => {
+            Credentials::Password { username, password }
+        }
+    };
+    let client = Client::connect(&endpoint, &credentials, &options)
+        .await
+        .map_err(|cause| Failure::Connection {
+            help: cause.help(),
+            message: cause.to_string(),
+        })?;
+    Ok(Session {
+        client,
+        host: endpoint.host(),
+    })
+}
+
+impl Session {
+    /// Logs out.
+    pub(super) async fn close(self) {
+        self.client.logout().await;
+    }
+}
+
+/// Everything that a create compares with.
+pub(super) async fn observe_for(client: &Client, desired: &Desired) -> Result<Observed, Failure> {
+    let devices = || desired.vms.iter().flat_map(|vm| &vm.devices);
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let mut dataset_prefixes: Vec<String> = devices()
+        .filter_map(|device| device.volume.as_ref())
+        .filter_map(|volume| Some(volume.dataset.rsplit_once('/')?.0.to_owned()))
+        .collect();
+    dataset_prefixes.sort_unstable();
+    dataset_prefixes.dedup();
+    let mut files: Vec<String> = devices()
+        .filter(|device| {
+            device
+                .attributes
+                .get("dtype")
+                .is_some_and(|kind| kind == "CDROM")
+        })
+        .filter_map(|device| text(device.attributes.get("path")))
+        .collect();
+    files.sort_unstable();
+    files.dedup();
+    let request = ObserveRequest {
+        dataset_prefixes,
+        files,
+        want_choices: true,
+        want_memory: true,
+        ..ObserveRequest::default()
+    };
+    observe(client, &request)
+        .await
+        .map_err(|cause| broken(&cause))
+}
+
+/// All VMs and all zvols: what a destroy looks through for marks.
+pub(super) async fn observe_everything(client: &Client) -> Result<Observed, Failure> {
+    let request = ObserveRequest {
+        all_volumes: true,
+        ..ObserveRequest::default()
+    };
+    observe(client, &request)
+        .await
+        .map_err(|cause| broken(&cause))
+}
+
+/// All VMs alone.
+pub(super) async fn observe_vms(client: &Client) -> Result<Vec<ObservedVm>, Failure> {
+    let request = ObserveRequest::default();
+    let observed = observe(client, &request).await;
+    Ok(observed.map_err(|cause| broken(&cause))?.vms)
+}
+
+/// One fact of the contract's closed list, as the server answers it.
+pub(super) async fn fact(client: &Client, kind: &str) -> Result<Value, Failure> {
+    let answer = match kind {
+        "nic-choices" => client.nic_choices().await.map(Value::from),
+        "bind-choices" => client.bind_choices().await.map(Value::from),
+        "disk-choices" => client.disk_choices().await,
+        "usb-choices" => client.usb_choices().await,
+        "pci-choices" => client.pci_choices().await,
+        _ => Ok(Value::Null),
+    };
+    answer.map_err(|cause| broken(&cause))
+}
+
+/// A read before the first change failed: nothing was changed.
+fn broken(cause: &CallError) -> Failure {
+    Failure::Connection {
+        message: cause.to_string(),
+        help: cause.help().map(str::to_owned),
+    }
+}
+
+fn usage(message: String, help: &str) -> Failure {
+    Failure::Problems(Diagnostic::error(message).help(help).into())
+}
