@@ -238,8 +238,41 @@ async fn an_answer_that_makes_no_sense_is_a_fault_and_no_panic() {
     assert!(error.is_err_and(|error| error.may_have_run()));
 }
 
+/// What is logged, at the most talkative level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn nothing_shows_a_secret() {
-    let (_server, client) = answering(|_| json!(null)).await;
-    assert!(!format!("{client:?}").contains("hunter2"));
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (_server, client) = answering(|_| json!({"id": 1, "attributes": {}})).await;
+    let attributes = json!({"dtype": "DISPLAY", "password": "hunter2"});
+    let attributes = attributes.as_object().unwrap().clone();
+    let device = client.create_device(1, attributes, 1).await.unwrap();
+    let shown = format!("{client:?} {device:?}");
+    client.logout().await;
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("vm.device.create"), "{logged}");
+    assert!(
+        !logged.contains("hunter2") && !shown.contains("hunter2"),
+        "{logged}{shown}"
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use secrecy::SecretString;
@@ -131,7 +132,12 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Result<Client, ConnectError> {
-        Client::connect(&self.endpoint(), &password(), &ConnectOptions::default()).await
+        // A test that waits for what never comes fails soon instead of hanging.
+        let options = ConnectOptions {
+            call_timeout: Some(Duration::from_secs(5)),
+            ..ConnectOptions::default()
+        };
+        Client::connect(&self.endpoint(), &password(), &options).await
     }
 
     /// The calls of this method so far.
