@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tracing::Instrument;
 
 use super::error::{CallError, DisconnectReason, classify};
 use super::frame;
@@ -78,12 +79,17 @@ impl Connection {
     /// A call that the server did not take up (−32000) is sent again a few times, since it was not
     /// executed; nothing else is ever sent twice.
     pub(super) async fn call(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
+        let span = tracing::debug_span!("rpc", rpc.method = method.name());
+        self.in_turn(method, params).instrument(span).await
+    }
+
+    async fn in_turn(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
         let _permit = self.gate.acquire().await;
         let mut pause = timeouts::RETRY_FIRST;
         for _ in 0..limits::RETRIES {
             match self.once(method, params).await {
                 Err(CallError::TooManyCalls { .. }) => {
-                    tracing::debug!(rpc.method = %method, "the server has too many calls in flight");
+                    tracing::debug!("the server has too many calls in flight");
                     sleep(pause).await;
                     pause *= 2;
                 }
@@ -118,7 +124,6 @@ impl Connection {
         let outcome = timeout(after, answer).await;
         let ms = begin.elapsed().as_millis();
         tracing::debug!(
-            rpc.method = method.name(),
             rpc.id = id,
             rpc.ms = ms,
             rpc.answered = matches!(outcome, Ok(Ok(Ok(_)))),

@@ -1,7 +1,9 @@
 //! Who is let in, and what is said to whoever is not.
 
 use serde_json::{Value, json};
-use tnvm::truenas::{Client, ConnectError, ConnectOptions, Endpoint, LoginRefusal, Version};
+use tnvm::truenas::{
+    CallError, Client, ConnectError, ConnectOptions, Endpoint, LoginRefusal, Method, Version,
+};
 
 use crate::server::{Request, Server, api_key, password, usual};
 
@@ -54,6 +56,15 @@ async fn the_mechanism_follows_the_credentials() {
         argument(1),
         json!({"mechanism": "API_KEY_PLAIN", "username": "admin", "api_key": "1-hunter2", "login_options": options})
     );
+}
+
+#[tokio::test]
+async fn there_is_no_second_login() {
+    let server = answering(json!({"response_type": "SUCCESS"})).await;
+    let client = server.connect().await.unwrap();
+    let error = client.call(Method::Login, vec![]).await;
+    assert!(matches!(error, Err(CallError::TwoLogins)), "{error:?}");
+    assert_eq!(server.seen("auth.login_ex").len(), 1);
 }
 
 async fn check_refusal(answer: Value, expected: LoginRefusal) {
