@@ -100,6 +100,9 @@ impl Client {
     /// # Errors
     /// [`CallError`] says which kind, and [`CallError::may_have_run`] whether to look before going on.
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
+        if method == Method::Login {
+            return Err(CallError::TwoLogins);
+        }
         self.shared.connection.call(method, &params).await
     }
 

@@ -18,7 +18,7 @@ pub enum CallError {
     #[error("{0}")]
     Refused(Box<ServerError>),
     /// What the call is about does not exist.
-    #[error("{0}")]
+    #[error("{} found nothing: {}", .0.method, .0.said())]
     NotFound(Box<ServerError>),
     /// What the call is about is in use (errno 16).
     #[error("{0}")]
@@ -51,6 +51,9 @@ pub enum CallError {
         /// Characters the server accepts.
         limit: usize,
     },
+    /// A login on a connection that is logged in. It was not sent.
+    #[error("{} was not sent: the connection is logged in", Method::Login)]
+    TwoLogins,
     /// The connection ended before the answer.
     #[error("the connection ended during {method}: {why}{}", maybe(*may_have_run))]
     Disconnected {
@@ -105,6 +108,7 @@ impl CallError {
             | Self::Disconnected { method, .. }
             | Self::TimedOut { method, .. }
             | Self::Protocol { method, .. } => *method,
+            Self::TwoLogins => Method::Login,
         }
     }
 
@@ -159,7 +163,9 @@ impl CallError {
                 "run the command again: it looks at what is there and goes on from that"
             }
             Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
-            Self::Protocol { .. } => "this is a fault of tnvm or of the server: please report it",
+            Self::Protocol { .. } | Self::TwoLogins => {
+                "this is a fault of tnvm or of the server: please report it"
+            }
             Self::Refused(_) | Self::NotFound(_) | Self::Busy(_) | Self::TooLarge { .. } => {
                 return None;
             }
@@ -246,30 +252,43 @@ pub struct FieldError {
 
 impl std::fmt::Display for ServerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} was refused: ", self.method)?;
-        if self.fields.is_empty() {
-            return f.write_str(self.reason.trim());
+        write!(f, "{} was refused: {}", self.method, self.said())
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.attribute.as_deref() {
+            None | Some("") => f.write_str(&self.message),
+            Some(attribute) => write!(f, "{attribute}: {}", self.message),
         }
-        for (index, field) in self.fields.iter().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            match field.attribute.as_deref() {
-                None | Some("") => f.write_str(&field.message)?,
-                Some(attribute) => write!(f, "{attribute}: {}", field.message)?,
-            }
-        }
-        Ok(())
     }
 }
 
 impl ServerError {
+    /// The server's words without the method: what is wrong with which field, else its reason.
+    #[must_use]
+    pub fn said(&self) -> String {
+        if self.fields.is_empty() {
+            // The text of this exception is its own name.
+            return match self.class.as_deref() {
+                Some(MATCH_NOT_FOUND) => "no row matches".to_owned(),
+                _ => self.reason.trim().to_owned(),
+            };
+        }
+        let fields: Vec<String> = self.fields.iter().map(ToString::to_string).collect();
+        fields.join("; ")
+    }
+
     /// Whether any field carries this errno, or the error itself does.
     #[must_use]
     pub fn has_errno(&self, errno: i64) -> bool {
         self.errno == Some(errno) || self.fields.iter().any(|field| field.errno == Some(errno))
     }
 }
+
+/// The exception of a query for one row that has none.
+const MATCH_NOT_FOUND: &str = "MatchNotFound";
 
 /// No such file, dataset, object.
 pub(super) const ENOENT: i64 = 2;
@@ -351,7 +370,7 @@ pub(super) fn sort(error: ServerError) -> CallError {
         .any(|field| field.attribute.is_none() && field.errno == Some(ENOENT));
     let missing = whole
         || (error.fields.is_empty() && error.errno == Some(ENOENT))
-        || error.class.as_deref() == Some("MatchNotFound");
+        || error.class.as_deref() == Some(MATCH_NOT_FOUND);
     let error = Box::new(error);
     match error.errno {
         _ if missing => CallError::NotFound(error),
