@@ -3,6 +3,7 @@
 
 mod plugin_support;
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ static HOSTILE: LazyLock<PluginSet> = LazyLock::new(|| hostile(limits()));
 
 /// The same with time to fill its memory, which is slow where many tests do it at once.
 static PATIENT: LazyLock<PluginSet> = LazyLock::new(|| {
+    // Compiled once for both: an unoptimized compiler takes its time.
+    LazyLock::force(&HOSTILE);
     hostile(Limits {
         plan: Duration::from_secs(60),
         ..limits()
@@ -38,6 +41,7 @@ fn hostile(limits: Limits) -> PluginSet {
             sha256: None,
         }],
         limits,
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache")),
         ..sources()
     })
 }

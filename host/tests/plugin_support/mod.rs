@@ -272,3 +272,33 @@ pub(crate) fn built(name: &str) -> PathBuf {
     );
     path
 }
+
+/// What is written to the log meanwhile, one record per line.
+pub(crate) fn logged(run: impl FnOnce()) -> String {
+    let written = Written::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer({
+            let written = written.clone();
+            move || written.clone()
+        })
+        .with_ansi(false)
+        .without_time()
+        .finish();
+    tracing::subscriber::with_default(subscriber, run);
+    let bytes = written.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[derive(Clone, Default)]
+struct Written(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
