@@ -1,4 +1,12 @@
 //! Compiled code on disk, seen from outside: used when whole, compiled again when not.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers fail as loudly as the tests that call them"
+)]
 #![cfg(unix)]
 
 mod plugin_support;

@@ -1,4 +1,12 @@
-//! Calls that go well: what a plugin logs and answers, with a guest in text and the real `disk`.
+//! Single calls: what a plugin logs, answers, and how its traps are told.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers fail as loudly as the tests that call them"
+)]
 
 mod plugin_support;
 

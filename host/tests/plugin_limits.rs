@@ -1,6 +1,14 @@
 //! Every limit of the sandbox is crossed here: the error names plugin, call, limit and how to
 //! raise it, and the host goes on.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers fail as loudly as the tests that call them"
+)]
+
 mod plugin_support;
 
 use std::path::Path;

@@ -1,5 +1,13 @@
 //! Which plugin answers for which key, and what is told about the others.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers fail as loudly as the tests that call them"
+)]
+
 mod plugin_support;
 
 use plugin_support::*;
@@ -295,4 +303,23 @@ fn a_config_is_checked_without_running_the_plugin() {
     };
     assert_eq!(one.pointer, "/sise");
     assert_eq!(one.help.as_deref(), Some("did you mean `size`?"));
+}
+
+#[test]
+fn the_builtin_plugins_load_and_claim_their_keys() {
+    let builtin = tnvm::plugin::builtin();
+    assert!(
+        !builtin.is_empty(),
+        "this build has no built-in plugins: run `cargo xtask build-plugins`"
+    );
+    let set = load(PluginSources {
+        builtin,
+        reserved_keys: vec!["memory".into()],
+        // An unoptimized compiler takes seconds for each, so what it made is kept between runs.
+        cache_dir: Some(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache")),
+        ..sources()
+    });
+    let mut keys: Vec<&str> = set.keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["cdrom", "disk", "display", "network"]);
 }

@@ -1,5 +1,13 @@
 //! Closed WASI: present for toolchains that need it, and of no use for anything else.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers fail as loudly as the tests that call them"
+)]
+
 mod plugin_support;
 
 use std::time::{Duration, Instant};

@@ -285,7 +285,8 @@ fn distrust(_dir: &Path) -> io::Result<Option<String>> {
     ))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,12 @@
 //! What the tests of plugins share: guests made of a few lines of WebAssembly text, and requests.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "each test program uses a part of it, and helpers fail as loudly as tests"
+)]
 
 use std::path::{Path, PathBuf};
 
