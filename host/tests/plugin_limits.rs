@@ -22,8 +22,8 @@ use tnvm::plugin::{Limits, PlanError, PluginErrorKind, PluginFile, PluginSet, Pl
 /// Small times, so that the tests do not wait for nothing.
 fn limits() -> Limits {
     Limits {
-        plan: Duration::from_millis(200),
-        describe: Duration::from_millis(200),
+        plan: Duration::from_millis(500),
+        describe: Duration::from_millis(500),
         ..Limits::default()
     }
 }
@@ -57,7 +57,7 @@ fn hostile(limits: Limits) -> PluginSet {
 /// Makes it misbehave, expects these words, and then a good call.
 #[track_caller]
 fn check(config: Value, words: &[&str]) -> PluginErrorKind {
-    check_in(&HOSTILE, config, words)
+    check_in(&PATIENT, config, words)
 }
 
 #[track_caller]
@@ -78,9 +78,10 @@ fn check_in(set: &PluginSet, config: Value, words: &[&str]) -> PluginErrorKind {
 #[test]
 fn an_endless_loop_is_stopped() {
     let started = Instant::now();
-    let kind = check(
+    let kind = check_in(
+        &HOSTILE,
         json!({"do": "loop"}),
-        &["200ms", "TNVM_PLUGIN_LIMITS=plan=400ms"],
+        &["500ms", "TNVM_PLUGIN_LIMITS=plan=1000ms"],
     );
     assert!(matches!(kind, PluginErrorKind::TimedOut { .. }));
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -95,7 +96,7 @@ fn an_endless_loop_in_normalize_is_stopped() {
     assert!(
         error
             .to_string()
-            .contains("failed in `normalize`: it ran longer than 200ms")
+            .contains("failed in `normalize`: it ran longer than 500ms")
     );
     let good = object(json!({"dtype": "NIC", "mtu": 1500}));
     assert_eq!(plugin.normalize(&good).unwrap(), good);
@@ -103,17 +104,12 @@ fn an_endless_loop_in_normalize_is_stopped() {
 
 #[test]
 fn memory_beyond_the_limit_is_refused() {
-    let kind = check_in(
-        &PATIENT,
+    let kind = check(
         json!({"do": "allocate"}),
         &["128 MiB is the limit", "=memory=268435456"],
     );
     assert!(matches!(kind, PluginErrorKind::Memory { .. }), "{kind:?}");
-    check_in(
-        &PATIENT,
-        json!({"do": "allocate-at-once"}),
-        &["128 MiB is the limit"],
-    );
+    check(json!({"do": "allocate-at-once"}), &["128 MiB is the limit"]);
 }
 
 #[test]
@@ -153,7 +149,10 @@ fn log_bytes_beyond_the_budget_fail_the_call() {
 
 #[test]
 fn a_log_record_too_large_to_be_copied_is_refused() {
-    check(json!({"do": "spam-log-bytes"}), &["hostile"]);
+    check(
+        json!({"do": "spam-log-bytes"}),
+        &["more than may be copied at once"],
+    );
 }
 
 #[test]
@@ -162,22 +161,16 @@ fn a_result_beyond_the_limit_is_refused() {
         json!({"do": "huge-result", "amount": 1 << 20}),
         &["bytes of text, and 1048576 is the limit", "=result=2097152"],
     );
-    assert!(matches!(
-        kind,
-        PluginErrorKind::ResultTooLarge { size: Some(_), .. }
-    ));
+    assert!(matches!(kind, PluginErrorKind::ResultTooLarge { .. }));
 }
 
 #[test]
 fn a_result_too_large_to_be_copied_is_refused() {
     let kind = check(
         json!({"do": "huge-result"}),
-        &["too large to be copied, and 1048576 is the limit"],
+        &["more than may be copied at once, 1048576 bytes for an answer"],
     );
-    assert!(matches!(
-        kind,
-        PluginErrorKind::ResultTooLarge { size: None, .. }
-    ));
+    assert!(matches!(kind, PluginErrorKind::CopyRefused { .. }));
 }
 
 #[test]
@@ -255,7 +248,7 @@ fn a_loop_in_describe_in_start_or_in_realloc_is_stopped() {
             describe,
             ..Guest::default()
         },
-        &["`describe`", "200ms"],
+        &["`describe`", "500ms"],
     );
     let more = "(func $start (loop $l (br $l))) (start $start)";
     check_refusal(
@@ -263,7 +256,7 @@ fn a_loop_in_describe_in_start_or_in_realloc_is_stopped() {
             more,
             ..Guest::default()
         },
-        &["`describe`", "200ms"],
+        &["`describe`", "500ms"],
     );
 
     let realloc = LOOP;
@@ -274,7 +267,7 @@ fn a_loop_in_describe_in_start_or_in_realloc_is_stopped() {
     sources.limits = limits();
     let set = load(sources);
     let (text, _) = failed(set.claiming("tiny").unwrap().plan(&request(json!({}))));
-    assert!(text.contains("200ms"), "{text}");
+    assert!(text.contains("500ms"), "{text}");
 }
 
 #[test]

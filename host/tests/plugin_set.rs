@@ -113,8 +113,10 @@ fn a_builtin_may_be_replaced_by_name_or_by_key_and_it_is_said() {
 #[test]
 fn the_config_goes_before_the_folder() {
     let (folder, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut second = Guest::default();
-    second.version = "9.9.9".into();
+    let second = Guest {
+        version: "9.9.9".into(),
+        ..Guest::default()
+    };
     file(dir.path(), "tiny.wasm", &second.build());
     let (set, told) = told(PluginSources {
         files: vec![file(folder.path(), "mine.wasm", &Guest::default().build())],
