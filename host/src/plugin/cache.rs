@@ -284,3 +284,160 @@ fn distrust(_dir: &Path) -> io::Result<Option<String>> {
         "cannot be checked for its owner on this system".to_owned(),
     ))
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const CODE: &[u8] = b"compiled code";
+
+    fn about() -> About {
+        About {
+            surface: Surface {
+                contract: semver::Version::new(1, 0, 0),
+                wasi: false,
+            },
+            descriptor: Descriptor {
+                name: "disk".into(),
+                version: "0.1.0".into(),
+                summary: "Disks".into(),
+                key: "disk".into(),
+                applies_by_default: false,
+                config_schema: serde_json::json!({}),
+                device_kinds: vec!["DISK".into()],
+                facts: vec![],
+            },
+        }
+    }
+
+    /// A cache with one entry.
+    fn filled() -> (tempfile::TempDir, Cache, Key) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&folder.path().join("a/b")).unwrap();
+        let key = Key([7; 32]);
+        let lock = cache.lock(key).unwrap();
+        cache.store(key, &lock, &about(), CODE).unwrap();
+        (folder, cache, key)
+    }
+
+    #[track_caller]
+    fn check_miss(spoil: impl FnOnce(&mut Vec<u8>)) {
+        let (_folder, cache, key) = filled();
+        let mut bytes = fs::read(cache.path(key)).unwrap();
+        spoil(&mut bytes);
+        fs::write(cache.path(key), bytes).unwrap();
+        assert!(cache.load(key).is_none());
+    }
+
+    #[test]
+    fn what_was_stored_is_loaded() {
+        let (_folder, cache, key) = filled();
+        let entry = cache.load(key).unwrap();
+        assert_eq!((entry.about, &*entry.code), (about(), CODE));
+    }
+
+    #[test]
+    fn only_the_entry_stays_in_the_folder() {
+        let (_folder, cache, _) = filled();
+        assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn every_flipped_byte_is_a_miss() {
+        let (_folder, cache, key) = filled();
+        let good = fs::read(cache.path(key)).unwrap();
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x10;
+            fs::write(cache.path(key), bytes).unwrap();
+            assert!(cache.load(key).is_none(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn every_truncated_file_is_a_miss() {
+        let (_folder, cache, key) = filled();
+        let good = fs::read(cache.path(key)).unwrap();
+        for length in 0..good.len() {
+            fs::write(cache.path(key), &good[..length]).unwrap();
+            assert!(cache.load(key).is_none(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_end_are_a_miss() {
+        check_miss(|bytes| bytes.push(0));
+    }
+
+    #[test]
+    fn an_entry_under_another_name_is_a_miss() {
+        let (_folder, cache, key) = filled();
+        let other = Key([8; 32]);
+        fs::copy(cache.path(key), cache.path(other)).unwrap();
+        assert!(cache.load(other).is_none());
+    }
+
+    #[test]
+    fn the_key_depends_on_the_component() {
+        let engine = Engine::new().unwrap();
+        assert_eq!(Key::new(&engine, "aa"), Key::new(&engine, "aa"));
+        assert_ne!(Key::new(&engine, "aa"), Key::new(&engine, "ab"));
+    }
+
+    #[test]
+    fn a_lock_is_held_once() {
+        let (_folder, cache, key) = filled();
+        let lock = cache.lock(key).unwrap();
+        assert!(cache.lock(key).is_none());
+        drop(lock);
+        assert!(cache.lock(key).is_some());
+    }
+
+    #[test]
+    fn the_longest_unused_entries_go_first() {
+        let (_folder, cache, old) = filled();
+        let new = Key([9; 32]);
+        let lock = cache.lock(new).unwrap();
+        cache.store(new, &lock, &about(), CODE).unwrap();
+        drop(lock);
+        File::options()
+            .append(true)
+            .open(cache.path(old))
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let size = fs::metadata(cache.path(new)).unwrap().len();
+        cache.prune(size).unwrap();
+        assert!(cache.load(old).is_none());
+        assert!(cache.load(new).is_some());
+    }
+
+    #[test]
+    fn a_folder_open_to_others_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let off = Cache::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            off.contains("mode 750") && off.contains("chmod 700"),
+            "{off}"
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_folder_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let off = Cache::open(&link).unwrap_err().to_string();
+        assert!(off.contains("is a link"), "{off}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let off = Cache::open(&file.path().join("x")).unwrap_err();
+        assert!(off.to_string().contains("cannot be made"), "{off}");
+    }
+}

@@ -18,6 +18,7 @@ use super::store::Context;
 pub(super) struct Loaded {
     pub(super) contract: Box<dyn Contract>,
     pub(super) descriptor: Descriptor,
+    pub(super) was_cached: bool,
 }
 
 /// Loads a component of which nothing is known but its bytes.
@@ -74,6 +75,7 @@ pub(super) fn load(
     Ok(Loaded {
         contract,
         descriptor: about.descriptor,
+        was_cached: false,
     })
 }
 
@@ -84,6 +86,7 @@ fn from_cache(engine: &Engine, cache: &Cache, key: Key) -> Option<Loaded> {
     Some(Loaded {
         contract,
         descriptor: entry.about.descriptor,
+        was_cached: true,
     })
 }
 

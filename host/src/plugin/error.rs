@@ -106,12 +106,18 @@ pub enum PluginErrorKind {
         /// Elements.
         limit: usize,
     },
-    /// Its answer is too large. The size is not known where even the copy was refused.
-    #[error("its answer {} and {limit} is the limit", .size.map_or_else(|| "is too large to be copied,".to_owned(), |size| format!("has {size} bytes of text,")))]
+    /// Its answer is too large.
+    #[error("its answer has {size} bytes of text, and {limit} is the limit")]
     ResultTooLarge {
         /// Bytes of text.
-        size: Option<usize>,
+        size: usize,
         /// Bytes of text.
+        limit: usize,
+    },
+    /// An answer or log record is so large that even the copy was refused; its size is not known.
+    #[error("it handed over more than may be copied at once, {limit} bytes for an answer")]
+    CopyRefused {
+        /// Bytes of text in an answer.
         limit: usize,
     },
     /// It logged more than it may. The call fails rather than losing records silently: whoever
@@ -249,7 +255,7 @@ impl PluginErrorKind {
             Self::Table { limit, .. } => {
                 raise("table-elements", &limit.saturating_mul(2).to_string())
             }
-            Self::ResultTooLarge { limit, .. } => {
+            Self::ResultTooLarge { limit, .. } | Self::CopyRefused { limit } => {
                 raise("result", &limit.saturating_mul(2).to_string())
             }
             Self::LogBudget { limit, unit } => {

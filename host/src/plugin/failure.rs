@@ -58,8 +58,7 @@ pub(super) fn explain(
         None => {
             let chain = chain(error);
             if chain.contains(COPY_REFUSED) {
-                PluginErrorKind::ResultTooLarge {
-                    size: None,
+                PluginErrorKind::CopyRefused {
                     limit: context.limits.result,
                 }
             } else {

@@ -116,24 +116,32 @@ fn contract(exports: &[String]) -> Result<Version, PluginErrorKind> {
             spoken()
         ));
     };
-    let Ok(version) = Version::parse(text) else {
+    let versions: Vec<Version> = found
+        .iter()
+        .filter_map(|text| Version::parse(text).ok())
+        .collect();
+    // A component may speak several versions, to serve older hosts too.
+    if let Some(version) = versions.iter().find(|version| is_spoken(version)) {
+        return Ok(version.clone());
+    }
+    let Some(version) = versions.first() else {
         return wrong(format!(
             "its contract version `{}` is no version",
             plain(text)
         ));
     };
-    let is_spoken = version.pre.is_empty()
-        && SPOKEN
-            .iter()
-            .any(|(major, minor)| version.major == *major && version.minor <= *minor);
-    if is_spoken {
-        return Ok(version);
-    }
     wrong(format!(
         "it was built for {PACKAGE} {version}, and this tnvm speaks {}: {}",
         spoken(),
-        difference(&version)
+        difference(version)
     ))
+}
+
+fn is_spoken(version: &Version) -> bool {
+    version.pre.is_empty()
+        && SPOKEN
+            .iter()
+            .any(|(major, minor)| version.major == *major && version.minor <= *minor)
 }
 
 fn difference(version: &Version) -> String {
@@ -228,6 +236,14 @@ mod tests {
                 &[&built_for, "speaks tnvm:device 1.0", difference],
             );
         }
+    }
+
+    #[test]
+    fn a_component_that_speaks_a_newer_version_too_is_read() {
+        let text = r#"(component (instance $i)
+            (export "tnvm:device/plugin@2.0.0" (instance $i))
+            (export "tnvm:device/plugin@1.0.0" (instance $i)))"#;
+        assert_eq!(inspect_text(text).unwrap().contract, Version::new(1, 0, 0));
     }
 
     #[test]

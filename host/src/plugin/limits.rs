@@ -190,8 +190,12 @@ impl wasmtime::ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // The memory's own maximum: it will not grow, and must not be counted.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         // wasmtime asks per memory; the limit is for all of them together.
         let asked = self.used.saturating_add(desired.saturating_sub(current));
         if asked > self.memory {
@@ -257,6 +261,14 @@ mod tests {
                 asked: MIB + MIB / 2
             })
         );
+    }
+
+    #[test]
+    fn growth_that_the_memory_itself_forbids_is_not_counted() {
+        let mut limiter = limiter(MIB);
+        assert!(!limiter.memory_growing(0, MIB, Some(MIB / 2)).unwrap());
+        assert!(limiter.memory_growing(0, MIB, None).unwrap());
+        assert_eq!(limiter.refused(), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub struct Plugin {
     origin: Origin,
     sha256: String,
     size: usize,
+    was_cached: bool,
     descriptor: Descriptor,
     contract: Box<dyn Contract>,
     /// Compiled when the first value is checked: listing and most runs need only some of them.
@@ -63,6 +64,12 @@ impl Plugin {
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Whether its compiled code came from the cache, so that loading ran no compiler.
+    #[must_use]
+    pub fn was_cached(&self) -> bool {
+        self.was_cached
     }
 
     /// The devices of one VM. Every call has a sandbox of its own and may run beside others.
@@ -316,6 +323,7 @@ fn load_one(
         origin: candidate.origin.clone(),
         sha256: verified.sha256,
         size: verified.bytes.len(),
+        was_cached: loaded.was_cached,
         descriptor: loaded.descriptor,
         contract: loaded.contract,
         validator: OnceLock::new(),

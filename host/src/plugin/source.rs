@@ -120,7 +120,7 @@ impl Candidate {
     /// How to name it before its own name is known.
     pub(super) fn label(&self) -> String {
         match &self.bytes {
-            Bytes::Static(builtin) => format!("`{}` ({})", builtin.name, self.origin),
+            Bytes::Static(builtin) => format!("{} ({})", builtin.name, self.origin),
             Bytes::File(_) => self.origin.to_string(),
         }
     }

@@ -143,7 +143,11 @@ pub(super) fn diagnostic(of: wit::Diagnostic) -> PluginDiagnostic {
 
 /// A pointer that is none becomes the whole value: what it was to show matters more than where.
 fn pointer(pointer: String) -> String {
-    if pointer.starts_with('/') {
+    let escapes_are_right = pointer
+        .split('~')
+        .skip(1)
+        .all(|rest| rest.starts_with(['0', '1']));
+    if pointer.starts_with('/') && escapes_are_right {
         pointer
     } else {
         String::new()

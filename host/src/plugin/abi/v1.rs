@@ -69,10 +69,7 @@ impl<T: HasState> V1<T> {
             })?;
             let (size, limit) = (answer.text_size(), context.limits.result);
             if size > limit {
-                return Err(context.error(PluginErrorKind::ResultTooLarge {
-                    size: Some(size),
-                    limit,
-                }));
+                return Err(context.error(PluginErrorKind::ResultTooLarge { size, limit }));
             }
             Ok(answer)
         })
