@@ -64,7 +64,19 @@ pub fn load(options: &LoadOptions) -> (Option<Config>, Diagnostics) {
     }
     let parts = Parts::split(root, &options.set, &mut problems);
     let config = parts.config(options, &mut problems);
-    (Some(config), problems)
+    (Some(config), in_reading_order(problems))
+}
+
+/// A person repairs a file from its top; problems without a place come first.
+fn in_reading_order(problems: Diagnostics) -> Diagnostics {
+    let mut all: Vec<Diagnostic> = problems.into_iter().collect();
+    all.sort_by_key(|one| {
+        let at = one.location.as_ref();
+        at.map(|at| (at.file.name.clone(), at.span.start))
+    });
+    let mut sorted = Diagnostics::default();
+    all.into_iter().for_each(|one| sorted.push(one));
+    sorted
 }
 
 /// The file's top level, with `--set` on it.

@@ -18,6 +18,8 @@ mod size;
 mod text;
 mod vm_type;
 mod yaml;
+#[cfg(test)]
+mod yaml_tests;
 
 pub use environment::{
     API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, VARIABLES,

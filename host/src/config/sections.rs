@@ -46,26 +46,22 @@ pub(super) fn storage(node: &Node, problems: &mut Diagnostics) -> Storage {
 
 /// Reads `truenas`. Relative paths start at `folder`.
 pub(super) fn truenas(node: &Node, folder: &Path, problems: &mut Diagnostics) -> TrueNasSection {
+    let mut secrets = false;
     for key in ["api_key", "password", "username", "token"] {
         if let Some(entry) = node.entry(key) {
+            secrets = true;
             // Without a location: the line that would be shown may hold a secret.
-            let line = entry
-                .key_origin
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string);
-            let message = format!("`truenas.{key}` does not belong in the config ({line})");
+            let place = entry.key_origin.as_ref();
+            let place = place.map_or_else(String::new, ToString::to_string);
+            let message = format!("`truenas.{key}` does not belong in the config ({place})");
             problems.push(Diagnostic::error(message).help("use the variables TRUENAS_API_KEY, API_USERNAME and API_PASSWORD, in the environment or in a `.env` file beside the config"));
         }
     }
-    let keys = [
-        "host",
-        "ca",
-        "fingerprint",
-        "api_key",
-        "password",
-        "username",
-        "token",
-    ];
+    if secrets {
+        // Nor is anything else in this section pointed at: it may be in the same line.
+        return TrueNasSection::default();
+    }
+    let keys = ["host", "ca", "fingerprint"];
     let section = Section::new("truenas", node, &keys, problems);
     let host = section.text("host", problems);
     if let Some((host, node)) = &host
@@ -170,7 +166,7 @@ fn plugin(
     };
     if let Some((text, node)) = path {
         if text.is_empty() || text.contains("://") {
-            let problem = Diagnostic::error(format!("`{text}` is not the path of a plugin's file"))
+            let problem = Diagnostic::error(format!("{text:?} is not the path of a plugin's file"))
                 .help("download the component and write the path of the `.wasm` file");
             problems.push(problem.at(node.origin.clone()));
         }
