@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use tnvm::config::{Config, LoadOptions, Node, load};
 use tnvm::diagnostic::{Diagnostics, Severity};
 
@@ -194,7 +195,7 @@ fn a_file_of_more_than_a_mebibyte_is_not_read() {
 
 #[test]
 fn a_file_made_to_be_slow_is_not() {
-    // Each takes a second or three unoptimized; a quadratic reader would need minutes.
+    // Each takes at most a second or two unoptimized; comparing all with all would need minutes.
     let many = |piece: &str| piece.repeat((1 << 20) / piece.len() - 10);
     for text in [
         many("["),
@@ -212,19 +213,152 @@ fn a_file_made_to_be_slow_is_not() {
         format!("a: [{}]", many("1,")),
         format!(
             "a: {{{}}}",
-            (0..80_000)
+            (0..20_000)
                 .map(|one| format!("k{one}: 1,"))
                 .collect::<String>()
         ),
         (0..60_000).map(|one| format!("t{one}: {{}}\n")).collect(),
-        (1..40_000)
+        (1..20_000)
             .map(|one| format!("t{one}: {{extends: t{}}}\n", one - 1))
             .collect(),
+        (0..20_000).map(|one| format!("t-{one}: {{}}\n")).collect(),
+        format!(
+            "storage: {{{}}}",
+            (0..20_000)
+                .map(|one| format!("k{one}: 1,"))
+                .collect::<String>()
+        ),
+        format!(
+            "plugins: {{{}}}",
+            (0..20_000)
+                .map(|one| format!("k{one}: 1,"))
+                .collect::<String>()
+        ),
+        format!(
+            "a: {{vms: {{{}}}}}",
+            (0..20_000)
+                .map(|one| format!("k{one}: 1,"))
+                .collect::<String>()
+        ),
+        format!(
+            "a: {{topology: {{{}}}}}",
+            (0..20_000)
+                .map(|one| format!("k{one}: 1,"))
+                .collect::<String>()
+        ),
+        format!("plugins: {{a: {{facts: [{}]}}}}", "x,".repeat(20_000)),
     ] {
         let start = std::time::Instant::now();
         let problems = load_text(&text);
         assert!(problems.has_errors());
         let took = start.elapsed();
         assert!(took.as_secs() < 30, "{took:?} for {}", &text[..40]);
+    }
+}
+
+fn load_with(text: &str, set: Vec<String>) -> (Option<Config>, Diagnostics) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    fs::write(&path, text).unwrap();
+    let group = None;
+    load(&LoadOptions { path, group, set })
+}
+
+/// Pieces of configs, wrong ones among them.
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "1",
+        "-1",
+        "0",
+        "3",
+        "1.5",
+        "16GiB",
+        "999999999999",
+        "true",
+        "false",
+        "null",
+        "x",
+        "a",
+        "b",
+        "vm",
+        "\"\"",
+        "tank/vms",
+        "/mnt/tank",
+        "[]",
+        "{}",
+        "1000",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3)
+                .prop_map(|all| format!("[{}]", all.join(", "))),
+            prop::collection::hash_map(key(), inner, 0..4).prop_map(|all| {
+                let all: Vec<String> = all
+                    .iter()
+                    .map(|(key, value)| format!("{key}: {value}"))
+                    .collect();
+                format!("{{{}}}", all.join(", "))
+            }),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    let keys = vec![
+        "a",
+        "b",
+        "vm",
+        "a01",
+        "b02",
+        "vms",
+        "extends",
+        "count",
+        "cpu",
+        "topology",
+        "memory",
+        "min_memory",
+        "template",
+        "start",
+        "storage",
+        "truenas",
+        "defaults",
+        "plugins",
+        "group",
+        "path",
+        "facts",
+        "sockets",
+        "cores",
+        "disk",
+        "pool_path",
+        "a-b",
+        "autostart",
+        "name",
+    ];
+    prop::sample::select(keys).prop_map(str::to_owned)
+}
+
+proptest! {
+    #[test]
+    fn no_file_and_no_flag_make_loading_panic(text in any::<String>(), set in any::<String>()) {
+        load_with(&text, vec![set]);
+    }
+
+    #[test]
+    fn no_config_makes_loading_panic_and_every_problem_has_help(
+        all in prop::collection::hash_map(key(), value(), 0..6),
+        set in prop::collection::vec((prop::collection::vec(key(), 1..4), value()), 0..3),
+    ) {
+        let text: String = all.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        let set = set.iter().map(|(path, value)| format!("{}={value}", path.join("."))).collect();
+        let (config, problems) = load_with(&text, set);
+        render_problems(&problems);
+        if let Some(config) = config && !problems.has_errors() {
+            let names: std::collections::HashSet<&str> = config.vms.iter().map(|vm| vm.name.as_str()).collect();
+            prop_assert_eq!(names.len(), config.vms.len());
+            let counted: u32 = config.types.iter().map(|one| one.count).sum();
+            prop_assert_eq!(counted as usize, config.vms.len());
+            render(&config);
+        }
     }
 }

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::model::RESERVED_SECTIONS;
 use super::node::{Node, NodeMap, NodeValue};
+use super::text::too_many;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
 
 /// Levels of `extends`. More than three is hard to read; each costs a merge per type.
@@ -87,6 +88,9 @@ impl Layers {
             }
         }
         for (name, layers) in &self.types {
+            if too_many(&problems) {
+                break;
+            }
             for layer in layers.all() {
                 check_cpu(layer, &mut problems);
                 for (_, entry) in layer

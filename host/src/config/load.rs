@@ -12,7 +12,7 @@ use super::model::{Config, RESERVED_SECTIONS, Storage, TrueNasSection, VmSpec, V
 use super::names::{MAX_NAME, MAX_VMS, folder_group, is_safe, make_safe, vm_name};
 use super::node::{Entry, Node, NodeValue};
 use super::set::Setting;
-use super::text::read_source;
+use super::text::{read_source, too_many};
 use super::vm_type::{self, TYPE_KEYS, VmKeys};
 use super::{sections, yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
@@ -20,8 +20,6 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
 /// Values that all VMs together may hold: a thousand VMs with a thousand each. Without it a small
 /// file could ask for a thousand copies of a large one.
 const MAX_EXPANDED: usize = 1_000_000;
-/// Problems after which looking stops: nobody reads more, and each is compared with all others.
-const MAX_PROBLEMS: usize = 200;
 
 /// What to load.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +91,11 @@ impl Parts {
         let mut types = IndexMap::new();
         if let NodeValue::Map(entries) = root.value {
             for (key, entry) in entries {
+                let mut unseen = Diagnostics::default();
+                let problems = match too_many(problems) {
+                    true => &mut unseen,
+                    false => &mut *problems,
+                };
                 if RESERVED_SECTIONS.contains(&key.as_str()) {
                     // `storage:` with nothing below is an empty section.
                     sections.insert(key, empty_if_null(entry.node));
@@ -138,7 +141,7 @@ impl Parts {
         problems.extend(self.layers.check());
         let mut expansion = Expansion::default();
         for (index, name) in self.layers.types.keys().enumerate() {
-            if problems.iter().len() >= MAX_PROBLEMS {
+            if too_many(problems) {
                 problems.push(
                     Diagnostic::error("there may be more problems").help("repair these first"),
                 );
@@ -254,6 +257,9 @@ impl Expansion {
         }
         let mut collided = Vec::new();
         for index in 1..=count {
+            if too_many(problems) {
+                return;
+            }
             let vm = vm_name(name, index);
             if let Some(other) = self.taken.insert(vm.clone(), name.to_owned())
                 && !collided.contains(&other)
@@ -267,14 +273,14 @@ impl Expansion {
                 );
                 collided.push(other);
             }
-            let keys = match layers.of_vm(name, &node, &vm) {
+            let (keys, node) = match layers.of_vm(name, &node, &vm) {
                 Some(own) => {
                     let (keys, found) = vm_type::read(&own);
                     problems.extend(found);
                     self.values = self.values.saturating_add(own.size());
-                    keys
+                    (keys, own)
                 }
-                None => keys.clone(),
+                None => (keys.clone(), node.clone()),
             };
             let place = Place {
                 vm_type: name,
@@ -283,15 +289,14 @@ impl Expansion {
                 count,
                 origin: origin.clone(),
             };
-            self.vms.push(place.vm(vm, keys));
+            self.vms.push(place.vm(vm, keys, node));
         }
     }
 
     /// How many VMs a type has; one unless it says otherwise.
     fn count(&self, name: &str, node: &Node, problems: &mut Diagnostics) -> u32 {
-        let Some(count) = node.get("count") else {
-            return 1;
-        };
+        let one = Node::from_value(&1.into(), node.origin.as_ref());
+        let count = node.get("count").unwrap_or(&one);
         let error = |message: String, help: &str| {
             Diagnostic::error(message)
                 .help(help)
@@ -340,7 +345,7 @@ struct Place<'n> {
 }
 
 impl Place<'_> {
-    fn vm(self, name: String, keys: VmKeys) -> VmSpec {
+    fn vm(self, name: String, keys: VmKeys, node: Node) -> VmSpec {
         VmSpec {
             name,
             vm_type: self.vm_type.to_owned(),
@@ -353,6 +358,7 @@ impl Place<'_> {
             start: keys.start,
             protect: keys.protect,
             device_keys: keys.device_keys,
+            node,
             origin: self.origin,
         }
     }
@@ -470,6 +476,9 @@ fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagn
     };
     let names: Vec<String> = (1..=count).map(|index| vm_name(name, index)).collect();
     for (vm, entry) in map {
+        if too_many(problems) {
+            return;
+        }
         let later = vm
             .strip_prefix(name)
             .and_then(|number| number.parse::<u32>().ok())

@@ -34,4 +34,4 @@ pub use model::{
 pub use names::{MAX_NAME, MAX_VMS};
 pub use node::{Entry, Node, NodeMap, NodeValue};
 pub use secrets::{DISPLAY_PASSWORD, SecretError, SecretReference, SecretStore};
-pub(crate) use text::read_source;
+pub(crate) use text::{MAX_PROBLEMS, read_source};

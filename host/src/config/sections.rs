@@ -9,6 +9,7 @@ use super::layers::did_you_mean;
 use super::model::{FACTS, PluginEntry, Storage, TrueNasSection};
 use super::names::{MAX_NAME, is_safe, make_safe};
 use super::node::{Entry, Node, NodeValue};
+use super::text::{MAX_PROBLEMS, too_many};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// The longest dataset name that ZFS takes, in bytes.
@@ -91,9 +92,14 @@ pub(super) fn plugins(node: &Node, folder: &Path, problems: &mut Diagnostics) ->
         );
         return Vec::new();
     };
-    map.iter()
-        .filter_map(|(name, entry)| plugin(name, entry, folder, problems))
-        .collect()
+    let mut found = Vec::new();
+    for (name, entry) in map {
+        if too_many(problems) {
+            break;
+        }
+        found.extend(plugin(name, entry, folder, problems));
+    }
+    found
 }
 
 /// Reads `group`.
@@ -184,7 +190,8 @@ fn facts(node: Option<&Node>, problems: &mut Diagnostics) -> Vec<String> {
         return Vec::new();
     };
     let mut granted = Vec::new();
-    for one in all {
+    // There are fewer kinds of fact than this, so nothing right is left out.
+    for one in all.iter().take(MAX_PROBLEMS) {
         match one.as_str() {
             Some(fact) if FACTS.contains(&fact) => granted.push(fact.to_owned()),
             _ => {
@@ -246,7 +253,8 @@ impl<'n> Section<'n> {
             );
             return Self { node };
         };
-        for (key, entry) in map.iter().filter(|(key, _)| !keys.contains(&key.as_str())) {
+        let unknown = map.iter().filter(|(key, _)| !keys.contains(&key.as_str()));
+        for (key, entry) in unknown.take(MAX_PROBLEMS) {
             let problem = Diagnostic::error(format!("`{name}` has no setting `{key}`"))
                 .help(did_you_mean(key, keys.iter().copied(), "settings"));
             problems.push(problem.at(entry.key_origin.clone()));

@@ -9,6 +9,7 @@ use super::layers::did_you_mean;
 use super::model::DeviceKey;
 use super::node::{Entry, Node, NodeValue};
 use super::size;
+use super::text::MAX_PROBLEMS;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
 /// Keys that belong to a type as a whole, read elsewhere.
@@ -122,7 +123,7 @@ impl Reader {
             self.problems.push(problem.at(node.origin.clone()));
             return;
         };
-        for (key, entry) in map {
+        for (key, entry) in map.iter().take(MAX_PROBLEMS) {
             if !PARTS.iter().any(|(part, _)| part == key) {
                 let parts = PARTS.iter().map(|(part, _)| *part);
                 let problem = Diagnostic::error(format!("`topology` has no `{key}`"))
