@@ -2,6 +2,12 @@
 //!
 //! What comes out is in the snapshot beside the folder.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails should fail loudly and where it stands"
+)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};

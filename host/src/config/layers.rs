@@ -222,7 +222,9 @@ pub(super) fn did_you_mean<'a>(
 ) -> String {
     // More names than this are no help.
     const SHOWN: usize = 12;
-    let candidates: Vec<&str> = candidates.into_iter().collect();
+    // And comparing with more than these is slow.
+    const COMPARED: usize = 1000;
+    let candidates: Vec<&str> = candidates.into_iter().take(COMPARED).collect();
     let quote = |names: &[&str], last: &str| {
         let names: Vec<String> = names.iter().map(|one| format!("`{one}`")).collect();
         names.join(last)

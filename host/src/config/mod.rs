@@ -3,6 +3,7 @@
 //! Knows neither plugins (a key it does not own is handed on) nor the server.
 
 mod environment;
+mod expand;
 mod fields;
 mod json;
 mod layers;
