@@ -126,6 +126,12 @@ fn a_template_in_error_is_left_out() {
         "the built-in one would be a silent replacement"
     );
     assert!(templates.device("disk").is_some());
+    let folder = Path::new(ROOT).join("invalid/syntax");
+    let (templates, _) = Templates::load(Some(&folder));
+    assert!(
+        templates.device("child").is_none(),
+        "its parent is a broken file, not the built-in template of that name"
+    );
 }
 
 #[test]

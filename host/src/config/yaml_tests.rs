@@ -53,7 +53,7 @@ fn a_block_is_pointed_at_by_its_first_line() {
     .unwrap();
     assert_eq!(covered(node.pointer("/a")), "b: 1");
     assert_eq!(covered(node.pointer("/d")), "- 1");
-    assert_eq!(covered(node.pointer("/e")), "|");
+    assert_eq!(covered(node.pointer("/e")), "x");
     assert_eq!(covered(node.pointer("/f")), "f");
 }
 
