@@ -259,3 +259,169 @@ fn escape_dollars(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment(file: &str, process: &[(&str, &str)]) -> (Environment, Diagnostics) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env"), file).unwrap();
+        let process = process
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Environment::load(folder.path(), process)
+    }
+
+    fn value(environment: &Environment, name: &str) -> Option<String> {
+        environment
+            .get(name)
+            .map(|one| one.expose_secret().to_owned())
+    }
+
+    fn check_file(file: &str, expected: &[(&str, &str)]) {
+        let (environment, problems) = environment(file, &[]);
+        assert!(problems.is_empty(), "{problems:?}");
+        for (name, expected) in expected {
+            assert_eq!(
+                value(&environment, name).as_deref(),
+                Some(*expected),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_as_the_older_tool_had_it_is_read() {
+        check_file(
+            "TRUENAS_HOST=\"nas.lan\"\nAPI_USERNAME=\"admin\"\nAPI_PASSWORD=\"a b\"\nVNC_PASSWORD=\"x\"\n",
+            &[
+                ("TRUENAS_HOST", "nas.lan"),
+                ("API_USERNAME", "admin"),
+                ("API_PASSWORD", "a b"),
+                ("VNC_PASSWORD", "x"),
+            ],
+        );
+    }
+
+    #[test]
+    fn values_stand_for_themselves() {
+        check_file(
+            "# it's a comment with $HOME\nA=pa$HOME\nB=\"$HOME ${A}\"\nC='$A\\n'\nexport D = d # $A isn't it\nE=a#b\nF=\\$5\nG=\"$\"\nH=\"1\n$2\"\nA2=1\nA2=2\n",
+            &[
+                ("A", "pa$HOME"),
+                ("B", "$HOME ${A}"),
+                ("C", "$A\\n"),
+                ("D", "d"),
+                ("E", "a#b"),
+                ("F", "$5"),
+                ("G", "$"),
+                ("H", "1\n$2"),
+                ("A2", "2"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_process_goes_before_the_file() {
+        let (environment, _) = environment("A=file\nB=file\n", &[("A", "process"), ("C", "")]);
+        assert_eq!(value(&environment, "A").as_deref(), Some("process"));
+        assert_eq!(value(&environment, "B").as_deref(), Some("file"));
+        assert_eq!(value(&environment, "C"), None);
+    }
+
+    #[test]
+    fn a_broken_line_is_named_and_not_shown() {
+        for file in [
+            "A=1\nAPI_PASSWORD=gehe im\n",
+            "A=1\nAPI_PASSWORD=\"geheim\n",
+            "A=1\ngeheim\n",
+        ] {
+            let (environment, problems) = environment(file, &[("A", "process")]);
+            let text = format!("{problems:?}");
+            assert!(text.contains(".env:2 cannot be read"), "{text}");
+            assert!(!text.contains("gehe"), "{text}");
+            assert_eq!(value(&environment, "A").as_deref(), Some("process"));
+        }
+    }
+
+    #[test]
+    fn no_value_is_in_the_debug_text() {
+        let (environment, _) =
+            environment("API_PASSWORD=geheim\nAPI_USERNAME=u\nTRUENAS_HOST=h\n", &[]);
+        let connection = environment
+            .connection(None, &TrueNasSection::default())
+            .unwrap();
+        for text in [format!("{environment:?}"), format!("{connection:?}")] {
+            assert!(!text.contains("geheim"), "{text}");
+        }
+    }
+
+    fn check_connection(variables: &[(&str, &str)], flag: Option<&str>, expected: &str) {
+        let (environment, _) = environment("", variables);
+        let section = TrueNasSection {
+            host: Some("config".to_owned()),
+            ..TrueNasSection::default()
+        };
+        let connection = environment.connection(flag, &section).unwrap();
+        let credentials = match &connection.credentials {
+            Credentials::ApiKey { username, key } => {
+                format!("key {username:?} {}", key.expose_secret())
+            }
+            Credentials::Password { username, password } => {
+                format!("password {username} {}", password.expose_secret())
+            }
+        };
+        assert_eq!(format!("{} {credentials}", connection.host), expected);
+    }
+
+    #[test]
+    fn the_flag_goes_before_the_variable_and_that_before_the_config() {
+        let login = [(API_USERNAME, "u"), (API_PASSWORD, "p"), (HOST, "env")];
+        check_connection(&login, Some("flag"), "flag password u p");
+        check_connection(&login, None, "env password u p");
+        check_connection(&login[..2], None, "config password u p");
+    }
+
+    #[test]
+    fn a_key_goes_before_a_password() {
+        let all = [(API_KEY, "1-k"), (API_USERNAME, "u"), (API_PASSWORD, "p")];
+        check_connection(&all, None, "config key Some(\"u\") 1-k");
+        check_connection(&all[..1], None, "config key None 1-k");
+    }
+
+    #[test]
+    fn everything_missing_is_named_at_once() {
+        let problems = |variables: &[(&str, &str)]| {
+            let (environment, _) = environment("", variables);
+            let found = environment.connection(None, &TrueNasSection::default());
+            let messages = found.unwrap_err().into_iter().map(|one| one.message);
+            messages.collect::<Vec<String>>().join("\n")
+        };
+        let all = problems(&[]);
+        for name in [HOST, API_KEY, API_USERNAME, API_PASSWORD] {
+            assert!(all.contains(name), "{all}");
+        }
+        let some = problems(&[(HOST, "h"), (API_USERNAME, "u")]);
+        assert!(
+            some.contains(API_PASSWORD) && !some.contains(API_USERNAME),
+            "{some}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_reading_fail_badly(text in "[A-C=$'\"\\\\ #{}\n\ra-b]{0,60}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn any_value_survives_single_quotes(value in "[^'\r\n\\\\\u{0}]{1,30}") {
+            let values = parse(&format!("A='{value}'\nB=after\n")).unwrap();
+            prop_assert_eq!(values.get("A").unwrap().expose_secret(), &value);
+            prop_assert_eq!(values.get("B").unwrap().expose_secret(), "after");
+        }
+    }
+}

@@ -119,7 +119,7 @@ impl FieldKind {
                 (format!("one of {all}"), format!("write one of {all}"))
             }
             (Self::Whole(least, most), _) => {
-                let range = if most == MAX_MEMORY {
+                let range = if most >= MAX_MEMORY {
                     format!("a whole number of at least {least}")
                 } else {
                     format!("a whole number from {least} to {most}")

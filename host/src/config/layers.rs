@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::model::RESERVED_SECTIONS;
 use super::node::{Node, NodeMap, NodeValue};
+use super::text::too_many;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
 
 /// Levels of `extends`. More than three is hard to read; each costs a merge per type.
@@ -87,6 +88,9 @@ impl Layers {
             }
         }
         for (name, layers) in &self.types {
+            if too_many(&problems) {
+                break;
+            }
             for layer in layers.all() {
                 check_cpu(layer, &mut problems);
                 for (_, entry) in layer
@@ -218,7 +222,9 @@ pub(super) fn did_you_mean<'a>(
 ) -> String {
     // More names than this are no help.
     const SHOWN: usize = 12;
-    let candidates: Vec<&str> = candidates.into_iter().collect();
+    // And comparing with more than these is slow.
+    const COMPARED: usize = 1000;
+    let candidates: Vec<&str> = candidates.into_iter().take(COMPARED).collect();
     let quote = |names: &[&str], last: &str| {
         let names: Vec<String> = names.iter().map(|one| format!("`{one}`")).collect();
         names.join(last)

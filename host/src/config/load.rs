@@ -7,21 +7,15 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
+use super::expand::Expansion;
 use super::layers::{Layers, TypeLayers, did_you_mean};
-use super::model::{Config, RESERVED_SECTIONS, Storage, TrueNasSection, VmSpec, VmTypeInfo};
+use super::model::{Config, RESERVED_SECTIONS, Storage, TrueNasSection};
 use super::names::{MAX_NAME, MAX_VMS, folder_group, is_safe, make_safe, vm_name};
 use super::node::{Entry, Node, NodeValue};
 use super::set::Setting;
-use super::text::read_source;
-use super::vm_type::{self, TYPE_KEYS, VmKeys};
+use super::text::{read_source, too_many};
 use super::{sections, yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
-
-/// Values that all VMs together may hold: a thousand VMs with a thousand each. Without it a small
-/// file could ask for a thousand copies of a large one.
-const MAX_EXPANDED: usize = 1_000_000;
-/// Problems after which looking stops: nobody reads more, and each is compared with all others.
-const MAX_PROBLEMS: usize = 200;
 
 /// What to load.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +58,19 @@ pub fn load(options: &LoadOptions) -> (Option<Config>, Diagnostics) {
     }
     let parts = Parts::split(root, &options.set, &mut problems);
     let config = parts.config(options, &mut problems);
-    (Some(config), problems)
+    (Some(config), in_reading_order(problems))
+}
+
+/// A person repairs a file from its top; problems without a place come first.
+fn in_reading_order(problems: Diagnostics) -> Diagnostics {
+    let mut all: Vec<Diagnostic> = problems.into_iter().collect();
+    all.sort_by_key(|one| {
+        let at = one.location.as_ref();
+        at.map(|at| (at.file.name.clone(), at.span.start))
+    });
+    let mut sorted = Diagnostics::default();
+    all.into_iter().for_each(|one| sorted.push(one));
+    sorted
 }
 
 /// The file's top level, with `--set` on it.
@@ -81,9 +87,18 @@ impl Parts {
         let mut types = IndexMap::new();
         if let NodeValue::Map(entries) = root.value {
             for (key, entry) in entries {
+                let mut unseen = Diagnostics::default();
+                let problems = match too_many(problems) {
+                    true => &mut unseen,
+                    false => &mut *problems,
+                };
                 if RESERVED_SECTIONS.contains(&key.as_str()) {
                     // `storage:` with nothing below is an empty section.
                     sections.insert(key, empty_if_null(entry.node));
+                } else if types.len() >= MAX_VMS as usize {
+                    let message = format!("the config has more than {MAX_VMS} VM types");
+                    let help = "a group has at most as many VMs; split it into several";
+                    problems.push(Diagnostic::error(message).help(help));
                 } else if let Some(layers) = type_layers(&key, entry, problems) {
                     types.insert(key, layers);
                 }
@@ -126,7 +141,7 @@ impl Parts {
         problems.extend(self.layers.check());
         let mut expansion = Expansion::default();
         for (index, name) in self.layers.types.keys().enumerate() {
-            if problems.iter().len() >= MAX_PROBLEMS {
+            if too_many(problems) {
                 problems.push(
                     Diagnostic::error("there may be more problems").help("repair these first"),
                 );
@@ -191,158 +206,6 @@ impl Parts {
             return flag.clone();
         }
         written.unwrap_or_else(|| folder_group(&options.path))
-    }
-}
-
-/// The VMs, as types are added.
-#[derive(Default)]
-struct Expansion {
-    vms: Vec<VmSpec>,
-    types: Vec<VmTypeInfo>,
-    /// The type of every name so far.
-    taken: HashMap<String, String>,
-    values: usize,
-}
-
-impl Expansion {
-    fn add_type(
-        &mut self,
-        name: &str,
-        type_index: u32,
-        layers: &Layers,
-        problems: &mut Diagnostics,
-    ) {
-        let node = layers.of_type(name);
-        let origin = layers
-            .types
-            .get(name)
-            .and_then(|one| one.key_origin.clone());
-        let count = self.count(name, &node, problems);
-        let (keys, found) = vm_type::read(&node);
-        problems.extend(found);
-        check_overrides(name, count, layers, problems);
-        self.types.push(VmTypeInfo {
-            name: name.to_owned(),
-            index: type_index,
-            count,
-            origin: origin.clone(),
-        });
-        self.values = self
-            .values
-            .saturating_add(node.size().saturating_mul(count as usize));
-        if self.values > MAX_EXPANDED {
-            problems.push(
-                Diagnostic::error(format!(
-                    "all VMs together have more than {MAX_EXPANDED} values"
-                ))
-                .help("lower `count`, or give the VMs fewer settings")
-                .at(origin),
-            );
-            return;
-        }
-        let mut collided = Vec::new();
-        for index in 1..=count {
-            let vm = vm_name(name, index);
-            if let Some(other) = self.taken.insert(vm.clone(), name.to_owned())
-                && !collided.contains(&other)
-            {
-                problems.push(
-                    Diagnostic::error(format!(
-                        "`{name}` and `{other}` both make a VM named `{vm}`"
-                    ))
-                    .help("rename one of the two types")
-                    .at(origin.clone()),
-                );
-                collided.push(other);
-            }
-            let keys = match layers.of_vm(name, &node, &vm) {
-                Some(own) => {
-                    let (keys, found) = vm_type::read(&own);
-                    problems.extend(found);
-                    self.values = self.values.saturating_add(own.size());
-                    keys
-                }
-                None => keys.clone(),
-            };
-            let place = Place {
-                vm_type: name,
-                type_index,
-                index,
-                count,
-                origin: origin.clone(),
-            };
-            self.vms.push(place.vm(vm, keys));
-        }
-    }
-
-    /// How many VMs a type has; one unless it says otherwise.
-    fn count(&self, name: &str, node: &Node, problems: &mut Diagnostics) -> u32 {
-        let Some(count) = node.get("count") else {
-            return 1;
-        };
-        let error = |message: String, help: &str| {
-            Diagnostic::error(message)
-                .help(help)
-                .at(count.origin.clone())
-        };
-        let Some(number) = count.as_u64() else {
-            let negative =
-                matches!(&count.value, NodeValue::Number(one) if one.as_f64() < Some(0.0));
-            let (message, help) = if negative {
-                (
-                    format!("`{name}` cannot have {} VMs", count.to_json()),
-                    "write 0 to have none, or remove the type",
-                )
-            } else {
-                (
-                    format!("`count` must be a whole number, not {}", count.describe()),
-                    "write how many VMs of this type there are, for example `count: 3`",
-                )
-            };
-            problems.push(error(message, help));
-            return 0;
-        };
-        let free = u64::from(MAX_VMS).saturating_sub(self.vms.len() as u64);
-        match u32::try_from(number) {
-            Ok(fits) if number <= free => fits,
-            _ => {
-                let message =
-                    format!("with {number} of `{name}` the group has more than {MAX_VMS} VMs");
-                problems.push(error(
-                    message,
-                    "lower `count`, or split the VMs into several groups",
-                ));
-                0
-            }
-        }
-    }
-}
-
-/// A VM's place among the VMs.
-struct Place<'n> {
-    vm_type: &'n str,
-    type_index: u32,
-    index: u32,
-    count: u32,
-    origin: Option<Location>,
-}
-
-impl Place<'_> {
-    fn vm(self, name: String, keys: VmKeys) -> VmSpec {
-        VmSpec {
-            name,
-            vm_type: self.vm_type.to_owned(),
-            type_index: self.type_index,
-            index: self.index,
-            count: self.count,
-            template: keys.template,
-            template_origin: keys.template_origin,
-            fields: keys.fields,
-            start: keys.start,
-            protect: keys.protect,
-            device_keys: keys.device_keys,
-            origin: self.origin,
-        }
     }
 }
 
@@ -439,61 +302,6 @@ fn apply(
             let message =
                 format!("`--set` names `{head}`, which is no VM type and no section of the config");
             problems.push(Diagnostic::error(message).help(help).at(at.clone()));
-        }
-    }
-}
-
-fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagnostics) {
-    let Some(vms) = layers.types.get(name).and_then(|one| one.own("vms")) else {
-        return;
-    };
-    let Some(map) = vms.as_map() else {
-        let message = format!(
-            "`vms` must be a map from names of VMs to settings, not {}",
-            vms.describe()
-        );
-        let help = format!("write `vms: {{{}: {{memory: 8GiB}}}}`", vm_name(name, 1));
-        problems.push(Diagnostic::error(message).help(help).at(vms.origin.clone()));
-        return;
-    };
-    let names: Vec<String> = (1..=count).map(|index| vm_name(name, index)).collect();
-    for (vm, entry) in map {
-        let later = vm
-            .strip_prefix(name)
-            .and_then(|number| number.parse::<u32>().ok())
-            .is_some_and(|index| index > count && vm_name(name, index) == *vm);
-        if later {
-            let message = format!("`{vm}` is not made: `{name}` has {count} VMs");
-            let problem =
-                Diagnostic::warning(message).help("raise `count`, or remove these settings");
-            problems.push(problem.at(entry.key_origin.clone()));
-        } else if !names.contains(vm) {
-            let help = did_you_mean(vm, names.iter().map(String::as_str), "VMs of this type");
-            let problem = Diagnostic::error(format!("`{name}` has no VM named `{vm}`")).help(help);
-            problems.push(problem.at(entry.key_origin.clone()));
-        }
-        let Some(settings) = entry.node.as_map() else {
-            let message = format!(
-                "`{vm}` must be a map of settings, not {}",
-                entry.node.describe()
-            );
-            let help = format!("write `{vm}: {{memory: 8GiB}}`");
-            problems.push(
-                Diagnostic::error(message)
-                    .help(help)
-                    .at(entry.node.origin.clone()),
-            );
-            continue;
-        };
-        for (key, entry) in settings
-            .iter()
-            .filter(|(key, _)| TYPE_KEYS.contains(&key.as_str()))
-        {
-            let problem = Diagnostic::error(format!(
-                "`{key}` is a matter of the whole type, and cannot be set for one VM"
-            ));
-            let help = format!("move `{key}` to `{name}`");
-            problems.push(problem.help(help).at(entry.key_origin.clone()));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Knows neither plugins (a key it does not own is handed on) nor the server.
 
 mod environment;
+mod expand;
 mod fields;
 mod json;
 mod layers;
@@ -18,6 +19,8 @@ mod size;
 mod text;
 mod vm_type;
 mod yaml;
+#[cfg(test)]
+mod yaml_tests;
 
 pub use environment::{
     API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, VARIABLES,
@@ -32,4 +35,4 @@ pub use model::{
 pub use names::{MAX_NAME, MAX_VMS};
 pub use node::{Entry, Node, NodeMap, NodeValue};
 pub use secrets::{DISPLAY_PASSWORD, SecretError, SecretReference, SecretStore};
-pub(crate) use text::read_source;
+pub(crate) use text::{MAX_PROBLEMS, read_source};

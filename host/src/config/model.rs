@@ -161,6 +161,9 @@ pub struct VmSpec {
     /// Every key that the host does not own, for the plugin that claims it, in order; `false`
     /// included.
     pub device_keys: Vec<DeviceKey>,
+    /// All that the config says of this VM, all layers merged, under the keys and with the values
+    /// that were written: what `config show --origin` shows. Without `extends` and `vms`.
+    pub node: Node,
     /// The place of the type's name in the file.
     pub origin: Option<Location>,
 }

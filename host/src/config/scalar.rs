@@ -17,6 +17,12 @@ pub(super) fn resolve(text: &str) -> Result<NodeValue, String> {
     if text.is_empty() {
         return Ok(NodeValue::Null);
     }
+    // Most numbers are like this, and a parser for each of them costs a large file seconds.
+    if let Ok(number) = text.parse::<u32>()
+        && text == number.to_string()
+    {
+        return Ok(NodeValue::Number(number.into()));
+    }
     // Within a list, because alone `---` would be a document's start and not a text.
     let Ok(parsed) = serde_yaml::from_str::<Vec<serde_yaml::Value>>(&format!("[{text}]")) else {
         return Ok(NodeValue::String(text.to_owned()));
@@ -32,8 +38,11 @@ pub(super) fn resolve(text: &str) -> Result<NodeValue, String> {
 /// Whether a scalar is made of what nulls, truth values and numbers are made of. Anything else is
 /// a text, and must not reach a parser that could see structure in it.
 fn may_be_special(text: &str) -> bool {
-    text.chars()
-        .all(|one| one.is_ascii_alphanumeric() || matches!(one, '+' | '-' | '.' | '~'))
+    let first = text.chars().next().unwrap_or('~');
+    (first.is_ascii_digit() || "~+-.tTfFnN".contains(first))
+        && text
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || matches!(one, '+' | '-' | '.' | '~'))
 }
 
 fn number(one: &serde_yaml::Number, text: &str) -> Result<Number, String> {

@@ -198,3 +198,105 @@ fn shorten(text: &str) -> String {
         _ => "…".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn store(folder: &Path) -> SecretStore {
+        let process = [
+            ("VNC_PASSWORD".into(), "shown".into()),
+            ("EMPTY".into(), "".into()),
+        ];
+        SecretStore::new(&Environment::load(folder, process).0)
+    }
+
+    fn check_file(content: &str, expected: Result<&str, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), content).unwrap();
+        let found = store(folder.path()).resolve("file:secret");
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found.expose_secret(), expected),
+            (Err(found), Err(expected)) => {
+                assert!(found.to_string().contains(expected), "{found}");
+            }
+            (found, expected) => panic!("{found:?} is not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn one_final_line_break_is_not_part_of_a_secret() {
+        check_file("s3cret", Ok("s3cret"));
+        check_file("s3cret\n", Ok("s3cret"));
+        check_file("s3cret\r\n", Ok("s3cret"));
+        check_file(" a\nb \n\n", Ok(" a\nb \n"));
+        check_file("\n", Err("is empty"));
+        check_file("", Err("is empty"));
+        check_file(&"x".repeat(65 * 1024), Err("longer than 64 KiB"));
+    }
+
+    #[test]
+    fn references_lead_to_variables() {
+        let store = store(Path::new("/no/such/folder"));
+        for reference in ["display-password", "env:VNC_PASSWORD"] {
+            assert_eq!(store.resolve(reference).unwrap().expose_secret(), "shown");
+        }
+        for reference in ["env:NONE", "env:EMPTY"] {
+            assert!(matches!(
+                store.resolve(reference),
+                Err(SecretError::NotSet(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_secret_written_in_place_of_a_reference_is_not_repeated() {
+        for text in [
+            "hunter2",
+            "hunter2:hunter2hunter2",
+            "env:hunter2-x",
+            "vault:hunter2",
+            "file:",
+            "",
+        ] {
+            let error = SecretReference::parse(text).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(
+                !shown.contains("hunter2hunter2") && !shown.contains("-x"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_missing_is_reported_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = [
+            "env:A",
+            "env:VNC_PASSWORD",
+            "file:nothing",
+            "file:.",
+            "display-password",
+            "env:B",
+        ];
+        let problems = store(folder.path()).check(all);
+        assert_eq!(problems.iter().len(), 4, "{problems:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_everybody_can_read_is_a_warning() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "x").unwrap();
+        for (mode, warnings) in [(0o644, 1), (0o600, 0), (0o640, 0)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let problems = store(folder.path()).check(["file:secret"]);
+            assert_eq!(problems.iter().len(), warnings, "{mode:o}");
+            assert!(!problems.has_errors());
+        }
+    }
+}

@@ -9,6 +9,7 @@ use super::layers::did_you_mean;
 use super::model::{FACTS, PluginEntry, Storage, TrueNasSection};
 use super::names::{MAX_NAME, is_safe, make_safe};
 use super::node::{Entry, Node, NodeValue};
+use super::text::{MAX_PROBLEMS, too_many};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// The longest dataset name that ZFS takes, in bytes.
@@ -46,26 +47,22 @@ pub(super) fn storage(node: &Node, problems: &mut Diagnostics) -> Storage {
 
 /// Reads `truenas`. Relative paths start at `folder`.
 pub(super) fn truenas(node: &Node, folder: &Path, problems: &mut Diagnostics) -> TrueNasSection {
+    let mut secrets = false;
     for key in ["api_key", "password", "username", "token"] {
         if let Some(entry) = node.entry(key) {
+            secrets = true;
             // Without a location: the line that would be shown may hold a secret.
-            let line = entry
-                .key_origin
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string);
-            let message = format!("`truenas.{key}` does not belong in the config ({line})");
+            let place = entry.key_origin.as_ref();
+            let place = place.map_or_else(String::new, ToString::to_string);
+            let message = format!("`truenas.{key}` does not belong in the config ({place})");
             problems.push(Diagnostic::error(message).help("use the variables TRUENAS_API_KEY, API_USERNAME and API_PASSWORD, in the environment or in a `.env` file beside the config"));
         }
     }
-    let keys = [
-        "host",
-        "ca",
-        "fingerprint",
-        "api_key",
-        "password",
-        "username",
-        "token",
-    ];
+    if secrets {
+        // Nor is anything else in this section pointed at: it may be in the same line.
+        return TrueNasSection::default();
+    }
+    let keys = ["host", "ca", "fingerprint"];
     let section = Section::new("truenas", node, &keys, problems);
     let host = section.text("host", problems);
     if let Some((host, node)) = &host
@@ -95,9 +92,14 @@ pub(super) fn plugins(node: &Node, folder: &Path, problems: &mut Diagnostics) ->
         );
         return Vec::new();
     };
-    map.iter()
-        .filter_map(|(name, entry)| plugin(name, entry, folder, problems))
-        .collect()
+    let mut found = Vec::new();
+    for (name, entry) in map {
+        if too_many(problems) {
+            break;
+        }
+        found.extend(plugin(name, entry, folder, problems));
+    }
+    found
 }
 
 /// Reads `group`.
@@ -170,7 +172,7 @@ fn plugin(
     };
     if let Some((text, node)) = path {
         if text.is_empty() || text.contains("://") {
-            let problem = Diagnostic::error(format!("`{text}` is not the path of a plugin's file"))
+            let problem = Diagnostic::error(format!("{text:?} is not the path of a plugin's file"))
                 .help("download the component and write the path of the `.wasm` file");
             problems.push(problem.at(node.origin.clone()));
         }
@@ -188,7 +190,8 @@ fn facts(node: Option<&Node>, problems: &mut Diagnostics) -> Vec<String> {
         return Vec::new();
     };
     let mut granted = Vec::new();
-    for one in all {
+    // There are fewer kinds of fact than this, so nothing right is left out.
+    for one in all.iter().take(MAX_PROBLEMS) {
         match one.as_str() {
             Some(fact) if FACTS.contains(&fact) => granted.push(fact.to_owned()),
             _ => {
@@ -250,7 +253,8 @@ impl<'n> Section<'n> {
             );
             return Self { node };
         };
-        for (key, entry) in map.iter().filter(|(key, _)| !keys.contains(&key.as_str())) {
+        let unknown = map.iter().filter(|(key, _)| !keys.contains(&key.as_str()));
+        for (key, entry) in unknown.take(MAX_PROBLEMS) {
             let problem = Diagnostic::error(format!("`{name}` has no setting `{key}`"))
                 .help(did_you_mean(key, keys.iter().copied(), "settings"));
             problems.push(problem.at(entry.key_origin.clone()));

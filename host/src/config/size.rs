@@ -30,7 +30,14 @@ pub(super) fn memory(key: &str, node: &Node) -> Result<u64, Diagnostics> {
                 .with_binary()
                 .with_default_factor(MIB)
                 .parse_size(text)
-                .map_err(|reason| error(format!("`{key}: {text}` is not a size: {reason}")))?;
+                .map_err(|reason| {
+                    error(match reason {
+                        parse_size::Error::PosOverflow => {
+                            format!("`{key}: {text}` is more than any machine has")
+                        }
+                        _ => format!("`{key}: {text}` is not an amount of memory"),
+                    })
+                })?;
             if bytes % MIB != 0 {
                 return Err(error(format!(
                     "`{key}: {text}` is {bytes} bytes, which is not a whole number of MiB"
@@ -51,7 +58,9 @@ pub(super) fn memory(key: &str, node: &Node) -> Result<u64, Diagnostics> {
         )));
     }
     if mib > MAX_MEMORY {
-        return Err(error(format!("`{key}` is {mib} MiB, which no machine has")));
+        return Err(error(format!(
+            "`{key}` is {mib} MiB, more than any machine has"
+        )));
     }
     Ok(mib)
 }

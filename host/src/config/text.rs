@@ -12,6 +12,14 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 /// The longest text read, in bytes. A config of a thousand hand-written VMs is a tenth of it.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
+/// Problems after which looking stops: nobody reads more, and each is compared with all others.
+pub(crate) const MAX_PROBLEMS: usize = 200;
+
+/// Whether there are so many problems that looking for more is no help.
+pub(super) fn too_many(problems: &Diagnostics) -> bool {
+    problems.iter().len() >= MAX_PROBLEMS
+}
+
 /// Reads a file. `what` names it in a sentence: `the config`.
 pub(crate) fn read_source(path: &Path, what: &str) -> Result<Arc<SourceFile>, Diagnostics> {
     let name = path.display().to_string();

@@ -9,6 +9,7 @@ use super::layers::did_you_mean;
 use super::model::DeviceKey;
 use super::node::{Entry, Node, NodeValue};
 use super::size;
+use super::text::MAX_PROBLEMS;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
 /// Keys that belong to a type as a whole, read elsewhere.
@@ -122,7 +123,7 @@ impl Reader {
             self.problems.push(problem.at(node.origin.clone()));
             return;
         };
-        for (key, entry) in map {
+        for (key, entry) in map.iter().take(MAX_PROBLEMS) {
             if !PARTS.iter().any(|(part, _)| part == key) {
                 let parts = PARTS.iter().map(|(part, _)| *part);
                 let problem = Diagnostic::error(format!("`topology` has no `{key}`"))
@@ -198,4 +199,45 @@ fn refused(key: &str) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::model::HOST_KEYS;
+    use super::*;
+
+    fn device_keys(key: &str) -> usize {
+        let node = Node::from_value(&json!({ key: 1 }), None);
+        read(&node).0.device_keys.len()
+    }
+
+    #[test]
+    fn no_key_of_the_host_reaches_a_plugin_and_every_other_does() {
+        for key in HOST_KEYS {
+            assert_eq!(device_keys(key), 0, "{key}");
+        }
+        for field in FIELDS {
+            assert!(HOST_KEYS.contains(&field.name), "{}", field.name);
+        }
+        for key in ["disk", "network", "display", "cdrom", "gpu", "id"] {
+            assert_eq!(device_keys(key), 1, "{key}");
+        }
+    }
+
+    #[test]
+    fn cpu_is_cores_of_one_thread_on_one_socket() {
+        let check = |value: serde_json::Value, expected: [u64; 3]| {
+            let (keys, problems) = read(&Node::from_value(&value, None));
+            assert!(problems.is_empty(), "{problems:?}");
+            let field = |name: &str| keys.fields[name].as_u64().unwrap();
+            assert_eq!(["vcpus", "cores", "threads"].map(field), expected);
+        };
+        check(json!({"cpu": 4}), [1, 4, 1]);
+        check(json!({"cpu": 255}), [1, 255, 1]);
+        check(json!({"topology": {}}), [1, 1, 1]);
+        let all = json!({"sockets": 3, "cores": 17, "threads": 5});
+        check(json!({ "topology": all }), [3, 17, 5]);
+    }
 }

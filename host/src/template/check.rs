@@ -3,7 +3,7 @@
 //! Knows the arguments of `vm.create` and `vm.device.create`, and no attribute of a device but
 //! `dtype`: attributes are the plugins' business.
 
-use crate::config::{Entry, FIELDS, FieldKind, Node, NodeMap, NodeValue};
+use crate::config::{Entry, FIELDS, FieldKind, MAX_PROBLEMS, Node, NodeMap, NodeValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// The two kinds of template.
@@ -70,7 +70,7 @@ pub(super) fn file(kind: Kind, node: &Node) -> Diagnostics {
         let problem = Diagnostic::error(message).help("write `{ … }`");
         return problem.at(node.origin.clone()).into();
     };
-    for (key, entry) in map {
+    for (key, entry) in map.iter().take(MAX_PROBLEMS) {
         match kind.key(key) {
             None => problems.push(unknown(kind, key, entry)),
             Some(Some(expected)) if !entry.node.is_null() => {
