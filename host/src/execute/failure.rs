@@ -107,7 +107,10 @@ fn shortened(names: &[String]) -> String {
 /// The client's own advice, and what only the executor can add to it.
 fn call_help(error: &CallError) -> Option<String> {
     const ENOMEM: i64 = 12;
-    if error.server().is_some_and(|server| server.has_errno(ENOMEM)) {
+    if error
+        .server()
+        .is_some_and(|server| server.has_errno(ENOMEM))
+    {
         return Some("stop other VMs, or give this one less memory".to_owned());
     }
     error.help().map(str::to_owned)

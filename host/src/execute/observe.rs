@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn a_state_of_a_newer_server_counts_as_unknown() {
-        assert_eq!(power_state(&VmState::Other("DREAMING".into())), PowerState::Error);
+        assert_eq!(
+            power_state(&VmState::Other("DREAMING".into())),
+            PowerState::Error
+        );
     }
 
     #[test]

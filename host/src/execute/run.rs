@@ -189,9 +189,7 @@ impl<'a> VmRun<'a> {
         let halts = join_all(steps).await.into_iter().filter_map(Result::err);
         // A failure outweighs a stop: it is what must be told and undone.
         halts
-            .reduce(|one, other| {
-                if other == Halt::Failed { other } else { one }
-            })
+            .reduce(|one, other| if other == Halt::Failed { other } else { one })
             .map_or(Ok(()), Err)
     }
 

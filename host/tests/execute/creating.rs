@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tnvm::execute::{Event, OnFailure, Outcome};
 use tnvm::plan::Step;
 
 use super::plans::{
-    How, PASSWORD, completion, create_volume, creation, display, mark, outcomes, run, run_watched,
-    zvol,
+    How, PASSWORD, completion, create_volume, creation, device, display, mark, outcomes, run,
+    run_watched, zvol,
 };
-use super::server::{Act, Server, Vm};
+use super::server::{Act, IMPATIENT, PATIENT, Server, Vm};
 
 const ONE_BY_ONE: How = How {
     concurrency: 1,
@@ -29,8 +30,14 @@ async fn everything_planned_is_made_marked_and_running_without_a_needless_call()
         let mut devices: Vec<_> = vm.devices.values().collect();
         devices.sort_by_key(|device| device["order"].as_u64());
         assert_eq!(devices[0]["order"], 1);
-        assert_eq!(devices[1]["attributes"], json!({"dtype": "DISPLAY", "password": PASSWORD}));
-        assert_eq!(world.datasets[&zvol(&vm.name)].mark, Some(mark(&vm.name).to_string()));
+        assert_eq!(
+            devices[1]["attributes"],
+            json!({"dtype": "DISPLAY", "password": PASSWORD})
+        );
+        assert_eq!(
+            world.datasets[&zvol(&vm.name)].mark,
+            Some(mark(&vm.name).to_string())
+        );
     }
     // Per VM: itself, a zvol, three devices, a start and one look at its state.
     assert_eq!(world.calls.len(), 2 * 7);
@@ -60,7 +67,11 @@ async fn a_failure_in_any_phase_removes_that_vm_and_spares_the_others() {
         let expected = [Outcome::Created, Outcome::RolledBack, Outcome::Created];
         assert_eq!(outcomes(&report), expected, "{method}");
         assert_eq!(server.vm_names(), ["web01", "web03"], "{method}");
-        assert_eq!(server.dataset_names(), [zvol("web01"), zvol("web03")], "{method}");
+        assert_eq!(
+            server.dataset_names(),
+            [zvol("web01"), zvol("web03")],
+            "{method}"
+        );
         assert!(server.world().vms.values().all(|vm| vm.running));
         assert!(report.vms[1].error.is_some() && report.vms[1].left_behind.is_empty());
     }
@@ -81,16 +92,22 @@ async fn a_missing_secret_is_told_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn what_was_made_before_a_failure_is_kept_when_asked_and_completed_by_the_next_run() {
+async fn what_was_made_before_a_failure_is_kept_when_asked() {
     let server = Server::start(|method, _| match method {
         "vm.device.create" => Act::Refuse(14, "no"),
         _ => Act::Do,
     })
     .await;
-    let keep = How { on_failure: OnFailure::Keep, ..How::default() };
+    let keep = How {
+        on_failure: OnFailure::Keep,
+        ..How::default()
+    };
     let (report, _) = run_watched(&server, &creation(&["web01"]), keep, |_, _| {}).await;
     assert_eq!(report.vms[0].outcome, Outcome::Kept);
-    assert_eq!(report.vms[0].left_behind, ["zvol tank/web01-disk0", "VM web01 (id 1)"]);
+    assert_eq!(
+        report.vms[0].left_behind,
+        ["zvol tank/web01-disk0", "VM web01 (id 1)"]
+    );
     assert_eq!(server.vm_names(), ["web01"]);
     assert_eq!(server.count("vm.start"), 0);
 }
@@ -102,7 +119,10 @@ async fn a_vm_that_was_there_before_loses_only_what_the_run_added() {
         _ => Act::Do,
     })
     .await;
-    let old = [(77, json!({"id": 77, "order": 9, "attributes": {"dtype": "NIC"}}))];
+    let old = [(
+        77,
+        json!({"id": 77, "order": 9, "attributes": {"dtype": "NIC"}}),
+    )];
     let id = server.world().add_vm(Vm {
         name: "web01".into(),
         description: mark("web01").description(""),
@@ -110,7 +130,11 @@ async fn a_vm_that_was_there_before_loses_only_what_the_run_added() {
         ..Vm::default()
     });
     let device = display("display-password");
-    let steps = vec![create_volume("web01"), Step::CreateDevice { device }, Step::StartVm];
+    let steps = vec![
+        create_volume("web01"),
+        Step::CreateDevice { device },
+        Step::StartVm,
+    ];
     let report = run(&server, &completion("web01", id, steps)).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     let help = report.vms[0].error.clone().and_then(|error| error.help);
@@ -133,22 +157,35 @@ async fn a_zvol_that_is_there_already_fails_the_vm_and_is_never_deleted() {
     }
 }
 
-/// Loses the first answer of `method` as `act` says; gives the outcome and how often the method
-/// was called.
-async fn lose(method: &'static str, act: Act) -> (Server, Outcome) {
+/// Loses the first answer of each method that changes something, each on a server of its own.
+async fn lose_each(act: Act) -> Vec<(&'static str, Server, Outcome)> {
+    let methods = [
+        "vm.create",
+        "pool.dataset.create",
+        "vm.device.create",
+        "vm.start",
+    ];
+    join_all(methods.map(|method| lose(method, act))).await
+}
+
+/// Loses the first answer of this method as `act` says.
+async fn lose(method: &'static str, act: Act) -> (&'static str, Server, Outcome) {
     let mut first = true;
-    let server = Server::start(move |name, _| {
-        if name == method && std::mem::take(&mut first) { act } else { Act::Do }
-    })
-    .await;
+    let rule = move |name: &str, _: &serde_json::Value| {
+        if name == method && std::mem::take(&mut first) {
+            act
+        } else {
+            Act::Do
+        }
+    };
+    let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
     let report = run(&server, &creation(&["web01"])).await;
-    (server, report.vms[0].outcome)
+    (method, server, report.vms[0].outcome)
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_looked_for_and_the_call_is_not_repeated() {
-    for method in ["vm.create", "pool.dataset.create", "vm.device.create", "vm.start"] {
-        let (server, outcome) = lose(method, Act::DoSilently).await;
+    for (method, server, outcome) in lose_each(Act::DoSilently).await {
         assert_eq!(outcome, Outcome::Created, "{method}");
         let expected = if method == "vm.device.create" { 3 } else { 1 };
         assert_eq!(server.count(method), expected, "{method}");
@@ -157,10 +194,12 @@ async fn a_lost_answer_is_looked_for_and_the_call_is_not_repeated() {
 
 #[tokio::test]
 async fn a_call_that_was_neither_answered_nor_done_is_a_failure_that_leaves_nothing() {
-    for method in ["vm.create", "pool.dataset.create", "vm.device.create", "vm.start"] {
-        let (server, outcome) = lose(method, Act::Ignore).await;
+    for (method, server, outcome) in lose_each(Act::Ignore).await {
         assert_eq!(outcome, Outcome::RolledBack, "{method}");
-        assert!(server.vm_names().is_empty() && server.dataset_names().is_empty(), "{method}");
+        assert!(
+            server.vm_names().is_empty() && server.dataset_names().is_empty(),
+            "{method}"
+        );
     }
 }
 
@@ -173,10 +212,16 @@ async fn a_connection_that_is_lost_ends_the_run_and_names_what_may_be_left() {
     .await;
     let plan = creation(&["web01", "web02"]);
     let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |_, _| {}).await;
-    assert_eq!(outcomes(&report), [Outcome::RollbackIncomplete, Outcome::Skipped]);
+    assert_eq!(
+        outcomes(&report),
+        [Outcome::RollbackIncomplete, Outcome::Skipped]
+    );
     assert_eq!(
         report.vms[0].left_behind,
-        ["zvol tank/web01-disk0 (perhaps: its answer was lost)", "VM web01 (id 1)"]
+        [
+            "zvol tank/web01-disk0 (perhaps: its answer was lost)",
+            "VM web01 (id 1)"
+        ]
     );
     assert!(report.vms[0].advice.is_some() && report.vms[1].error.is_some());
 }
@@ -225,7 +270,14 @@ async fn a_start_that_leaves_the_vm_off_is_a_failure() {
     .await;
     let report = run(&server, &creation(&["web01"])).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
-    assert!(report.vms[0].error.clone().unwrap().message.contains("Stopped"));
+    assert!(
+        report.vms[0]
+            .error
+            .clone()
+            .unwrap()
+            .message
+            .contains("Stopped")
+    );
 }
 
 #[tokio::test]
@@ -233,7 +285,10 @@ async fn with_a_concurrency_of_one_there_is_one_call_at_a_time() {
     for (concurrency, one) in [(1, true), (20, false)] {
         let server = Server::start(|_, _| Act::Do).await;
         server.world().peak = 0;
-        let how = How { concurrency, ..How::default() };
+        let how = How {
+            concurrency,
+            ..How::default()
+        };
         let plan = creation(&["web01", "web02", "web03"]);
         let (report, _) = run_watched(&server, &plan, how, |_, _| {}).await;
         assert!(report.is_success());
@@ -250,25 +305,44 @@ async fn no_event_and_no_report_shows_a_secret() {
     .await;
     let plan = creation(&["web01"]);
     let (report, events) = run_watched(&server, &plan, How::default(), |_, _| {}).await;
-    let shown = format!("{report:?}{events:?}{}", serde_json::to_string(&report).unwrap());
+    let shown = format!(
+        "{report:?}{events:?}{}",
+        serde_json::to_string(&report).unwrap()
+    );
     assert!(shown.contains("display.spice") && !shown.contains(PASSWORD));
 }
 
 /// How near the schedule comes to the ideal of 10 calls at all times: run by hand, since it
 /// measures time.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures time; run it alone"]
 async fn sixty_four_vms_keep_ten_calls_running() {
     const LATENCY: Duration = Duration::from_millis(20);
     let names: Vec<String> = (1..=64).map(|nth| format!("web{nth:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for concurrency in [1, 5, 10, 20, 40, 64] {
-        let server = Server::start_with(LATENCY, |_, _| Act::Do).await;
-        let how = How { concurrency, ..How::default() };
-        let plan = creation(if concurrency == 1 { &names[..4] } else { &names });
+    for concurrency in [1, 5, 10, 15, 20, 24, 32, 40, 64] {
+        let server = Server::start_with(LATENCY, PATIENT, |_, _| Act::Do).await;
+        let how = How {
+            concurrency,
+            ..How::default()
+        };
+        let mut plan = creation(if concurrency == 1 {
+            &names[..4]
+        } else {
+            &names
+        });
+        for vm in &mut plan.vms {
+            for order in [4001, 4002] {
+                let device = device(&format!("nic.n{order}"), "NIC", order);
+                vm.steps.push(Step::CreateDevice { device });
+            }
+        }
         let (report, _) = run_watched(&server, &plan, how, |_, _| {}).await;
         let ideal = LATENCY.as_secs_f64() * report.calls as f64 / 10.0;
         let ratio = report.wall.as_secs_f64() / ideal;
-        println!("concurrency {concurrency}: {:?}, {ratio:.2} of the ideal", report.wall);
+        println!(
+            "concurrency {concurrency}: {:?}, {ratio:.2} of the ideal",
+            report.wall
+        );
     }
 }

@@ -66,7 +66,10 @@ async fn snapshots_are_named_and_keep_their_zvol() {
     let report = run(&server, &destruction(&[("web01", id)])).await;
     let message = report.vms[0].error.clone().unwrap().message;
     assert!(message.contains("2 snapshots"), "{message}");
-    assert!(message.contains("tank/web01-disk0@auto-0, tank/web01-disk0@auto-1"), "{message}");
+    assert!(
+        message.contains("tank/web01-disk0@auto-0, tank/web01-disk0@auto-1"),
+        "{message}"
+    );
     assert_eq!(server.count("pool.dataset.delete"), 0);
 }
 
@@ -74,7 +77,11 @@ async fn snapshots_are_named_and_keep_their_zvol() {
 async fn a_delete_that_is_only_pretended_is_reported() {
     for method in ["vm.delete", "pool.dataset.delete"] {
         let (server, id) = with_web01(move |name, _| {
-            if name == method { Act::Pretend } else { Act::Do }
+            if name == method {
+                Act::Pretend
+            } else {
+                Act::Do
+            }
         })
         .await;
         let report = run(&server, &destruction(&[("web01", id)])).await;
@@ -87,7 +94,10 @@ async fn a_delete_that_is_only_pretended_is_reported() {
 
 #[tokio::test]
 async fn a_busy_zvol_is_given_time() {
-    for busy in [Act::Refuse(16, "pool is busy"), Act::Refuse(14, "cannot destroy: dataset is busy")] {
+    for busy in [
+        Act::Refuse(16, "pool is busy"),
+        Act::Refuse(14, "cannot destroy: dataset is busy"),
+    ] {
         let mut times = 2;
         let (server, id) = with_web01(move |name, _| {
             if name == "pool.dataset.delete" && times > 0 {
@@ -111,6 +121,9 @@ async fn a_vm_that_cannot_be_deleted_keeps_its_zvols() {
     })
     .await;
     let report = run(&server, &destruction(&[("web01", id)])).await;
-    assert_eq!(report.vms[0].left_behind, ["zvol tank/web01-disk0", "VM web01 (id 1)"]);
+    assert_eq!(
+        report.vms[0].left_behind,
+        ["zvol tank/web01-disk0", "VM web01 (id 1)"]
+    );
     assert_eq!(server.dataset_names(), [zvol("web01")]);
 }

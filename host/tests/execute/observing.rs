@@ -9,12 +9,22 @@ use super::server::{Act, Server, Vm};
 #[tokio::test]
 async fn everything_asked_for_comes_with_one_call_each() {
     let server = Server::start(|_, _| Act::Do).await;
-    let vms = [("web01", mark("web01").description("x")), ("web01b", "foreign".into())];
+    let vms = [
+        ("web01", mark("web01").description("x")),
+        ("web01b", "foreign".into()),
+    ];
     for (name, description) in vms {
         let name = name.into();
-        server.world().add_vm(Vm { name, description, running: true, ..Vm::default() });
+        server.world().add_vm(Vm {
+            name,
+            description,
+            running: true,
+            ..Vm::default()
+        });
     }
-    server.world().add_zvol(&zvol("web01"), Some(&mark("web01").to_string()), 0);
+    server
+        .world()
+        .add_zvol(&zvol("web01"), Some(&mark("web01").to_string()), 0);
     server.world().add_zvol("other/x", None, 0);
     let iso = "/mnt/tank/iso/a.iso".to_owned();
     let request = ObserveRequest {
@@ -34,14 +44,19 @@ async fn everything_asked_for_comes_with_one_call_each() {
     assert_eq!(observed.nic_choices, Some(vec!["br0".to_owned()]));
     assert_eq!(observed.bind_choices, Some(vec!["0.0.0.0".to_owned()]));
     assert_eq!(observed.memory_available, Some(8 << 30));
-    assert_eq!(observed.files.into_values().collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        observed.files.into_values().collect::<Vec<_>>(),
+        [true, false]
+    );
     assert_eq!(server.world().calls.len(), 7);
 }
 
 #[tokio::test]
 async fn what_is_not_asked_for_costs_no_call() {
     let server = Server::start(|_, _| Act::Do).await;
-    let observed = observe(&server.client, &ObserveRequest::default()).await.unwrap();
+    let observed = observe(&server.client, &ObserveRequest::default())
+        .await
+        .unwrap();
     assert_eq!(observed.nic_choices, None);
     assert_eq!(observed.memory_available, None);
     assert_eq!(server.world().calls.len(), 1);

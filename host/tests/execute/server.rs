@@ -11,6 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 
+/// The timeout of calls where every call is answered.
+pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+
+/// The timeout of calls where one is never answered: the test waits that long. Still a hundred
+/// times what an answer takes here.
+pub(crate) const IMPATIENT: Duration = Duration::from_millis(500);
+
 /// What the server does with a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
@@ -64,12 +71,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(rule: impl FnMut(&str, &Value) -> Act + Send + 'static) -> Self {
-        Self::start_with(Duration::ZERO, rule).await
+        Self::start_with(Duration::ZERO, PATIENT, rule).await
     }
 
-    /// A server that takes this long for each of at most 10 calls at once.
+    /// A server that takes `latency` for each of at most 10 calls at once, and a client that waits
+    /// `timeout` for an answer.
     pub(crate) async fn start_with(
         latency: Duration,
+        timeout: Duration,
         rule: impl FnMut(&str, &Value) -> Act + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,9 +89,8 @@ impl Server {
             username: "root".into(),
             password: "x".into(),
         };
-        // Short, since some rules never answer; long enough for a busy machine.
         let options = ConnectOptions {
-            call_timeout: Some(Duration::from_millis(1500)),
+            call_timeout: Some(timeout),
             ..ConnectOptions::default()
         };
         let endpoint = Endpoint::parse(&endpoint).unwrap();
@@ -102,11 +110,19 @@ impl Server {
     /// How often a method was called.
     pub(crate) fn count(&self, method: &str) -> usize {
         let world = self.world();
-        world.calls.iter().filter(|(name, _)| name == method).count()
+        world
+            .calls
+            .iter()
+            .filter(|(name, _)| name == method)
+            .count()
     }
 
     pub(crate) fn vm_names(&self) -> Vec<String> {
-        self.world().vms.values().map(|vm| vm.name.clone()).collect()
+        self.world()
+            .vms
+            .values()
+            .map(|vm| vm.name.clone())
+            .collect()
     }
 
     pub(crate) fn dataset_names(&self) -> Vec<String> {
@@ -167,14 +183,16 @@ async fn serve(socket: TcpStream, world: Arc<Mutex<World>>, latency: Duration) {
 type Answer = Result<Value, (i64, Value)>;
 
 fn refusal(errno: i64, reason: &str) -> Answer {
-    let data = json!({"error": errno, "errname": "E", "reason": reason, "trace": null, "extra": null});
+    let data =
+        json!({"error": errno, "errname": "E", "reason": reason, "trace": null, "extra": null});
     Err((-32001, data))
 }
 
 fn missing(what: &str) -> Answer {
     let reason = format!("{what} does not exist");
     let extra = json!([[null, reason, 2]]);
-    let data = json!({"error": 22, "errname": "EINVAL", "reason": reason, "trace": null, "extra": extra});
+    let data =
+        json!({"error": 22, "errname": "EINVAL", "reason": reason, "trace": null, "extra": extra});
     Err((-32602, data))
 }
 
@@ -249,7 +267,11 @@ impl World {
                 if self.vms.values().any(|vm| vm.name == name) {
                     return refusal(22, "vm_create.name: exists");
                 }
-                let id = self.add_vm(Vm { name, description, ..Vm::default() });
+                let id = self.add_vm(Vm {
+                    name,
+                    description,
+                    ..Vm::default()
+                });
                 self.vms[&id].entry(id)
             }
             "vm.status" | "vm.start" | "vm.poweroff" | "vm.delete" => {

@@ -71,6 +71,9 @@ async fn the_second_stop_returns_at_once_and_names_what_was_in_flight() {
     assert_eq!(outcomes(&report), [Outcome::Interrupted]);
     assert_eq!(
         report.vms[0].left_behind,
-        ["zvol tank/web01-disk0 (perhaps: its answer was lost)", "VM web01 (id 1)"]
+        [
+            "zvol tank/web01-disk0 (perhaps: its answer was lost)",
+            "VM web01 (id 1)"
+        ]
     );
 }
