@@ -178,3 +178,261 @@ impl Drop for Forget<'_> {
         let _ = self.connection.commands.send(Command::Forget(self.id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use futures_util::{SinkExt, StreamExt};
+    use serde_json::json;
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+
+    use super::*;
+
+    type Server = WebSocketStream<DuplexStream>;
+
+    /// A connection and the other end of its wire.
+    async fn pair() -> (Connection, Server) {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        (
+            Connection::start(client, &ConnectOptions::default()),
+            server,
+        )
+    }
+
+    /// The next call that arrives, as id and method.
+    async fn arrival(server: &mut Server) -> (u64, String) {
+        loop {
+            match server.next().await.expect("a frame").expect("a frame") {
+                Message::Text(text) => {
+                    let value: Value = serde_json::from_str(&text).expect("JSON");
+                    let id = value["id"].as_u64().expect("an id");
+                    return (id, value["method"].as_str().expect("a name").to_owned());
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn answer(server: &mut Server, frame: Value) {
+        let message = Message::text(frame.to_string());
+        server.send(message).await.expect("an open wire");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_line_is_pinged_and_lives() {
+        let (connection, mut server) = pair().await;
+        let begin = Instant::now();
+        for count in 1..=10 {
+            let message = server.next().await.expect("a frame").expect("a frame");
+            assert!(matches!(message, Message::Ping(_)), "{message:?}");
+            assert_eq!(begin.elapsed().as_secs() / timeouts::IDLE.as_secs(), count);
+        }
+        assert_eq!(connection.shared.end.get(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_a_ping_is_gone() {
+        let (connection, _deaf) = pair().await;
+        let begin = Instant::now();
+        let error = connection
+            .call(Method::VmStart, &[])
+            .await
+            .expect_err("no answer");
+        let CallError::Disconnected {
+            why: DisconnectReason::NoPong { .. },
+            may_have_run: true,
+            ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(begin.elapsed(), timeouts::IDLE + timeouts::PONG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_times_out() {
+        let (connection, mut server) = pair().await;
+        let reading = tokio::spawn(async move { while server.next().await.is_some() {} });
+        let begin = Instant::now();
+        let error = connection
+            .call(Method::VmQuery, &[])
+            .await
+            .expect_err("no answer");
+        assert!(
+            matches!(
+                error,
+                CallError::TimedOut {
+                    may_have_run: false,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert_eq!(begin.elapsed(), timeouts::READ);
+        reading.abort();
+    }
+
+    #[tokio::test]
+    async fn a_dropped_call_gives_its_place_back_and_a_late_answer_does_no_harm() {
+        let (connection, mut server) = pair().await;
+        {
+            let call = connection.call(Method::VmQuery, &[]);
+            tokio::select! {
+                result = call => panic!("{result:?}"),
+                (id, _) = arrival(&mut server) => assert_eq!(id, 1),
+            }
+        }
+        assert_eq!(connection.gate.available_permits(), limits::CALLS);
+        answer(&mut server, json!({"id": 1, "result": "late"})).await;
+        let (result, ()) = tokio::join!(connection.call(Method::VmQuery, &[]), async {
+            let (id, _) = arrival(&mut server).await;
+            answer(&mut server, json!({"id": id, "result": "mine"})).await;
+        });
+        assert_eq!(result.expect("an answer"), json!("mine"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_not_taken_up_is_sent_again() {
+        let (connection, mut server) = pair().await;
+        let full = json!({"code": -32000, "message": "too many concurrent calls"});
+        let (result, ()) = tokio::join!(connection.call(Method::VmCreate, &[]), async {
+            for _ in 0..3 {
+                let (id, _) = arrival(&mut server).await;
+                answer(&mut server, json!({"id": id, "error": full})).await;
+            }
+            let (id, _) = arrival(&mut server).await;
+            answer(&mut server, json!({"id": id, "result": 1})).await;
+        });
+        assert_eq!(result.expect("an answer"), json!(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_never_taken_up_ends() {
+        let (connection, mut server) = pair().await;
+        let full = json!({"code": -32000, "message": "too many concurrent calls"});
+        let refusing = async {
+            loop {
+                let (id, _) = arrival(&mut server).await;
+                answer(&mut server, json!({"id": id, "error": full})).await;
+            }
+        };
+        tokio::select! {
+            result = connection.call(Method::VmCreate, &[]) => {
+                let error = result.expect_err("refused");
+                assert!(matches!(error, CallError::TooManyCalls { .. }), "{error:?}");
+                assert!(!error.may_have_run());
+            }
+            () = refusing => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn another_refusal_is_never_sent_again() {
+        let (connection, mut server) = pair().await;
+        let error = json!({"code": -32001, "message": "m", "data": {"error": 14, "reason": "no"}});
+        let (result, ()) = tokio::join!(connection.call(Method::VmCreate, &[]), async {
+            let (id, _) = arrival(&mut server).await;
+            answer(&mut server, json!({"id": id, "error": error})).await;
+        });
+        assert!(matches!(result, Err(CallError::Refused(_))), "{result:?}");
+        assert_eq!(connection.stats().mutations, 1);
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_too_long_is_not_sent() {
+        let (connection, mut server) = pair().await;
+        let long = [json!("x".repeat(limits::FRAME_BEFORE_LOGIN))];
+        let error = connection.call(Method::VmCreate, &long).await;
+        let error = error.expect_err("too long").to_string();
+        assert!(
+            error.contains("vm.create") && error.contains("8192"),
+            "{error}"
+        );
+        connection.logged_in();
+        let (result, ()) = tokio::join!(connection.call(Method::VmCreate, &long), async {
+            let (id, _) = arrival(&mut server).await;
+            answer(&mut server, json!({"id": id, "result": null})).await;
+        });
+        assert!(result.is_ok(), "after login it is short enough");
+        let longer = [json!("x".repeat(limits::FRAME_AFTER_LOGIN))];
+        let error = connection.call(Method::VmCreate, &longer).await;
+        assert!(
+            matches!(error, Err(CallError::TooLarge { .. })),
+            "{error:?}"
+        );
+        assert_eq!(connection.stats().mutations, 1);
+    }
+
+    #[tokio::test]
+    async fn everybody_learns_why_the_connection_ended() {
+        let (connection, mut server) = pair().await;
+        let calls = join_all((0..12).map(|_| connection.call(Method::VmStart, &[])));
+        let (results, ()) = tokio::join!(calls, async {
+            for _ in 0..limits::CALLS {
+                arrival(&mut server).await;
+            }
+            let frame = CloseFrame {
+                code: 1008.into(),
+                reason: "not from there".into(),
+            };
+            server.close(Some(frame)).await.expect("an open wire");
+            while server.next().await.is_some() {}
+        });
+        let expected = DisconnectReason::ClosedByServer {
+            code: 1008,
+            reason: "not from there".into(),
+        };
+        let mut may_have_run_count = 0;
+        for result in results {
+            let Err(CallError::Disconnected {
+                why, may_have_run, ..
+            }) = result
+            else {
+                panic!("{result:?}");
+            };
+            assert_eq!(why, expected);
+            may_have_run_count += usize::from(may_have_run);
+        }
+        // The two that still waited for their turn were certainly not done.
+        assert_eq!(may_have_run_count, limits::CALLS);
+    }
+
+    #[tokio::test]
+    async fn garbage_does_not_end_the_connection() {
+        let (connection, mut server) = pair().await;
+        let (result, ()) = tokio::join!(connection.call(Method::VmQuery, &[]), async {
+            let (id, _) = arrival(&mut server).await;
+            for garbage in ["", "[]", r#"{"id": 99, "result": 1}"#] {
+                server.send(Message::text(garbage)).await.expect("open");
+            }
+            server.send(Message::binary(vec![0])).await.expect("open");
+            answer(&mut server, json!({"id": id, "result": 1})).await;
+        });
+        assert_eq!(result.expect("an answer"), json!(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_does_not_hang_on_a_server_that_does_not_answer() {
+        let (connection, _deaf) = pair().await;
+        let begin = Instant::now();
+        connection.close().await;
+        assert!(begin.elapsed() <= timeouts::CLOSE * 2);
+        let error = connection.call(Method::VmQuery, &[]).await;
+        assert!(
+            matches!(
+                error,
+                Err(CallError::Disconnected {
+                    why: DisconnectReason::ClosedByUs,
+                    ..
+                })
+            ),
+            "{error:?}"
+        );
+    }
+}

@@ -264,3 +264,34 @@ fn reason(error: &tungstenite::Error) -> DisconnectReason {
         other => DisconnectReason::Garbage(other.to_string().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_given_up_leaves_the_table() {
+        let (ours, _theirs) = tokio::io::duplex(1024);
+        let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (done, _) = watch::channel(());
+        let task = Task::new(socket, receiver, Arc::default(), done);
+        let (waiter, answer) = oneshot::channel();
+        let frame = String::from("{}");
+        commands
+            .send(Command::Call {
+                id: 1,
+                frame,
+                waiter,
+            })
+            .expect("a task");
+        commands.send(Command::Forget(1)).expect("a task");
+        let running = tokio::spawn(task.run());
+        // The table held the other half: it is gone, while the task goes on.
+        assert!(answer.await.is_err());
+        assert!(!running.is_finished());
+        running.abort();
+    }
+}

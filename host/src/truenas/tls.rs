@@ -168,7 +168,10 @@ pub(super) fn problem(error: &io::Error) -> TlsProblem {
     match error {
         rustls::Error::InvalidMessage(_) => TlsProblem::NotTls,
         rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer => TlsProblem::UnknownIssuer,
+            // A trusted issuer of the same name, with another key, is another issuer.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                TlsProblem::UnknownIssuer
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 TlsProblem::WrongName
             }

@@ -1,0 +1,12 @@
+//! The TrueNAS client over real sockets, against a small server that follows a script.
+
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod jobs;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tls;
