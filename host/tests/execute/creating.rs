@@ -100,7 +100,7 @@ async fn what_was_made_before_a_failure_is_kept_when_asked() {
     .await;
     let keep = How {
         on_failure: OnFailure::Keep,
-        ..How::default()
+        ..ONE_BY_ONE
     };
     let (report, _) = run_watched(&server, &creation(&["web01"]), keep, |_, _| {}).await;
     assert_eq!(report.vms[0].outcome, Outcome::Kept);
@@ -109,6 +109,8 @@ async fn what_was_made_before_a_failure_is_kept_when_asked() {
         ["zvol tank/web01-disk0", "VM web01 (id 1)"]
     );
     assert_eq!(server.vm_names(), ["web01"]);
+    // The first device failed, so the others were not tried.
+    assert_eq!(server.count("vm.device.create"), 1);
     assert_eq!(server.count("vm.start"), 0);
 }
 
@@ -201,6 +203,25 @@ async fn a_call_that_was_neither_answered_nor_done_is_a_failure_that_leaves_noth
             "{method}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_looked_for_at_once_is_looked_for_by_the_rollback() {
+    let (mut creates, mut queries) = (0, 0);
+    let rule = move |method: &str, _: &serde_json::Value| {
+        creates += u32::from(method == "vm.create");
+        queries += u32::from(method == "vm.query");
+        match method {
+            "vm.create" if creates == 1 => Act::DoSilently,
+            "vm.query" if queries == 1 => Act::Refuse(14, "come back later"),
+            _ => Act::Do,
+        }
+    };
+    let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
+    let report = run(&server, &creation(&["web01"])).await;
+    assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
+    assert_eq!(report.vms[0].rolled_back, ["VM web01"]);
+    assert!(server.vm_names().is_empty());
 }
 
 #[tokio::test]

@@ -182,7 +182,8 @@ pub(crate) async fn run_watched(
     let (handle, signal) = StopSignal::new();
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut seen = Vec::new();
-    let mut done = std::pin::pin!(execute(plan, &server.client, &options, &sender, signal));
+    let work = execute(plan, &server.client, &options, &sender, signal);
+    let mut done = std::pin::pin!(sendable(work));
     let report = loop {
         tokio::select! {
             biased;
@@ -197,6 +198,11 @@ pub(crate) async fn run_watched(
         seen.push(event);
     }
     (report, seen)
+}
+
+/// The command may hand the execution to another thread.
+fn sendable<T: Future + Send>(work: T) -> T {
+    work
 }
 
 pub(crate) async fn run(server: &Server, plan: &Plan) -> Report {

@@ -42,7 +42,7 @@ async fn a_failure_after_the_first_stop_is_told_and_not_rolled_back() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |event, handle| {
+    let (report, events) = run_watched(&server, &plan, ONE_BY_ONE, |event, handle| {
         if begins(event, Action::CreateVolume) {
             handle.stop();
         }
@@ -50,6 +50,8 @@ async fn a_failure_after_the_first_stop_is_told_and_not_rolled_back() {
     .await;
     assert_eq!(outcomes(&report), [Outcome::Interrupted]);
     assert!(report.vms[0].error.is_some());
+    let undone = |event: &Event| matches!(event, Event::RollbackBegan { .. });
+    assert!(!events.iter().any(undone));
     assert_eq!(server.count("vm.delete"), 0);
 }
 
