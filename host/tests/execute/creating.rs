@@ -265,6 +265,25 @@ async fn a_rollback_that_the_server_only_pretends_is_told_as_incomplete() {
 }
 
 #[tokio::test]
+async fn one_zvol_that_cannot_be_removed_does_not_save_the_others() {
+    let server = Server::start(|method, params| match method {
+        "vm.start" => Act::Refuse(14, "no"),
+        "pool.dataset.delete" if params[0] == "tank/web01b-disk0" => Act::Refuse(14, "no"),
+        _ => Act::Do,
+    })
+    .await;
+    let mut plan = creation(&["web01"]);
+    plan.vms[0].steps.insert(2, create_volume("web01b"));
+    let report = run(&server, &plan).await;
+    assert_eq!(report.vms[0].outcome, Outcome::RollbackIncomplete);
+    assert_eq!(
+        report.vms[0].rolled_back,
+        ["VM web01", "zvol tank/web01-disk0"]
+    );
+    assert_eq!(report.vms[0].left_behind, ["zvol tank/web01b-disk0"]);
+}
+
+#[tokio::test]
 async fn a_device_that_is_not_available_yet_gets_a_second_start_and_no_third() {
     for (times, outcome) in [(1, Outcome::Created), (2, Outcome::RolledBack)] {
         let mut left = times;
