@@ -21,7 +21,7 @@ const ONE_BY_ONE: How = How {
 #[tokio::test]
 async fn everything_planned_is_made_marked_and_running_without_a_needless_call() {
     let server = Server::start(|_, _| Act::Do).await;
-    let report = run(&server, &creation(&["web01", "web02"])).await;
+    let report = run(&server.client, &creation(&["web01", "web02"])).await;
     assert_eq!(outcomes(&report), [Outcome::Created; 2]);
     let world = server.world();
     for vm in world.vms.values() {
@@ -63,7 +63,7 @@ async fn a_failure_in_any_phase_removes_that_vm_and_spares_the_others() {
         })
         .await;
         let plan = creation(&["web01", "web02", "web03"]);
-        let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |_, _| {}).await;
+        let (report, _) = run_watched(&server.client, &plan, ONE_BY_ONE, |_, _| {}).await;
         let expected = [Outcome::Created, Outcome::RolledBack, Outcome::Created];
         assert_eq!(outcomes(&report), expected, "{method}");
         assert_eq!(server.vm_names(), ["web01", "web03"], "{method}");
@@ -83,7 +83,7 @@ async fn a_missing_secret_is_told_before_anything_is_made() {
     let mut plan = creation(&["web01"]);
     let device = display("env:NOT_SET");
     plan.vms[0].steps.push(Step::CreateDevice { device });
-    let report = run(&server, &plan).await;
+    let report = run(&server.client, &plan).await;
     let error = report.vms[0].error.clone().unwrap();
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     assert_eq!(error.device.as_deref(), Some("display.spice"));
@@ -102,7 +102,7 @@ async fn what_was_made_before_a_failure_is_kept_when_asked() {
         on_failure: OnFailure::Keep,
         ..ONE_BY_ONE
     };
-    let (report, _) = run_watched(&server, &creation(&["web01"]), keep, |_, _| {}).await;
+    let (report, _) = run_watched(&server.client, &creation(&["web01"]), keep, |_, _| {}).await;
     assert_eq!(report.vms[0].outcome, Outcome::Kept);
     assert_eq!(
         report.vms[0].left_behind,
@@ -137,7 +137,7 @@ async fn a_vm_that_was_there_before_loses_only_what_the_run_added() {
         Step::CreateDevice { device },
         Step::StartVm,
     ];
-    let report = run(&server, &completion("web01", id, steps)).await;
+    let report = run(&server.client, &completion("web01", id, steps)).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     let help = report.vms[0].error.clone().and_then(|error| error.help);
     assert!(help.is_some_and(|help| help.contains("memory")));
@@ -151,7 +151,7 @@ async fn a_zvol_that_is_there_already_fails_the_vm_and_is_never_deleted() {
     for owner in [None, Some(mark("web01").to_string())] {
         let server = Server::start(|_, _| Act::Do).await;
         server.world().add_zvol(&zvol("web01"), owner.as_deref(), 0);
-        let report = run(&server, &creation(&["web01"])).await;
+        let report = run(&server.client, &creation(&["web01"])).await;
         assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
         assert_eq!(server.dataset_names(), [zvol("web01")]);
         assert!(server.vm_names().is_empty());
@@ -181,7 +181,7 @@ async fn lose(method: &'static str, act: Act) -> (&'static str, Server, Outcome)
         }
     };
     let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
-    let report = run(&server, &creation(&["web01"])).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
     (method, server, report.vms[0].outcome)
 }
 
@@ -218,7 +218,7 @@ async fn what_could_not_be_looked_for_at_once_is_looked_for_by_the_rollback() {
         }
     };
     let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
-    let report = run(&server, &creation(&["web01"])).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     assert_eq!(report.vms[0].rolled_back, ["VM web01"]);
     assert!(server.vm_names().is_empty());
@@ -232,7 +232,7 @@ async fn a_connection_that_is_lost_ends_the_run_and_names_what_may_be_left() {
     })
     .await;
     let plan = creation(&["web01", "web02"]);
-    let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |_, _| {}).await;
+    let (report, _) = run_watched(&server.client, &plan, ONE_BY_ONE, |_, _| {}).await;
     assert_eq!(
         outcomes(&report),
         [Outcome::RollbackIncomplete, Outcome::Skipped]
@@ -256,7 +256,7 @@ async fn a_rollback_that_the_server_only_pretends_is_told_as_incomplete() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, events) = run_watched(&server, &plan, How::default(), |_, _| {}).await;
+    let (report, events) = run_watched(&server.client, &plan, How::default(), |_, _| {}).await;
     assert_eq!(report.vms[0].outcome, Outcome::RollbackIncomplete);
     assert_eq!(report.vms[0].rolled_back, ["VM web01"]);
     assert_eq!(report.vms[0].left_behind, ["zvol tank/web01-disk0"]);
@@ -274,7 +274,7 @@ async fn one_zvol_that_cannot_be_removed_does_not_save_the_others() {
     .await;
     let mut plan = creation(&["web01"]);
     plan.vms[0].steps.insert(2, create_volume("web01b"));
-    let report = run(&server, &plan).await;
+    let report = run(&server.client, &plan).await;
     assert_eq!(report.vms[0].outcome, Outcome::RollbackIncomplete);
     assert_eq!(
         report.vms[0].rolled_back,
@@ -295,7 +295,7 @@ async fn a_device_that_is_not_available_yet_gets_a_second_start_and_no_third() {
             Act::Do
         })
         .await;
-        let report = run(&server, &creation(&["web01"])).await;
+        let report = run(&server.client, &creation(&["web01"])).await;
         assert_eq!(report.vms[0].outcome, outcome);
         assert_eq!(server.count("vm.start"), 2);
     }
@@ -308,7 +308,7 @@ async fn a_start_that_leaves_the_vm_off_is_a_failure() {
         _ => Act::Do,
     })
     .await;
-    let report = run(&server, &creation(&["web01"])).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     assert!(
         report.vms[0]
@@ -330,7 +330,7 @@ async fn with_a_concurrency_of_one_there_is_one_call_at_a_time() {
             ..How::default()
         };
         let plan = creation(&["web01", "web02", "web03"]);
-        let (report, _) = run_watched(&server, &plan, how, |_, _| {}).await;
+        let (report, _) = run_watched(&server.client, &plan, how, |_, _| {}).await;
         assert!(report.is_success());
         assert_eq!(server.world().peak == 1, one);
     }
@@ -344,7 +344,7 @@ async fn no_event_and_no_report_shows_a_secret() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, events) = run_watched(&server, &plan, How::default(), |_, _| {}).await;
+    let (report, events) = run_watched(&server.client, &plan, How::default(), |_, _| {}).await;
     let shown = format!(
         "{report:?}{events:?}{}",
         serde_json::to_string(&report).unwrap()
@@ -377,7 +377,7 @@ async fn sixty_four_vms_keep_ten_calls_running() {
                 vm.steps.push(Step::CreateDevice { device });
             }
         }
-        let (report, _) = run_watched(&server, &plan, how, |_, _| {}).await;
+        let (report, _) = run_watched(&server.client, &plan, how, |_, _| {}).await;
         let ideal = LATENCY.as_secs_f64() * report.calls as f64 / 10.0;
         let ratio = report.wall.as_secs_f64() / ideal;
         println!(
