@@ -72,12 +72,15 @@ pub(super) enum Found<T> {
 ///
 /// A thing that is not found after a lost answer stays in the ledger as asked for, because the
 /// server may make it yet.
-pub(super) async fn make<T>(
+pub(super) async fn make<T, L>(
     this: &VmRun<'_>,
     object: Object,
     call: impl Future<Output = Result<(T, Option<u64>), CallError>>,
-    look: impl AsyncFnOnce() -> Result<Found<T>, CallError>,
-) -> Result<T, StepError> {
+    look: L,
+) -> Result<T, StepError>
+where
+    L: Future<Output = Result<Found<T>, CallError>>,
+{
     let entry = this.ledger.asked(object);
     let error = match call.await {
         Ok((value, id)) => {
@@ -92,7 +95,7 @@ pub(super) async fn make<T>(
         return Err(error.into());
     }
     tracing::warn!(%error, "the answer is lost, looking for what was made");
-    match look().await {
+    match look.await {
         Ok(Found::Ours(value, id)) => {
             this.ledger.settle(entry, Certainty::There(id));
             Ok(value)

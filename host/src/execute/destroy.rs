@@ -1,5 +1,7 @@
 //! Removing one VM and its zvols: the order of steps, and how a removal is made sure of.
 
+use futures_util::FutureExt;
+
 use super::failure::StepError;
 use super::ledger::{Certainty, Object};
 use super::run::{Halt, VmRun};
@@ -75,13 +77,17 @@ fn settle(this: &VmRun<'_>, entry: Option<usize>) {
 ///
 /// `look` gives whether the thing is there, or an error when it must not be deleted; it is asked
 /// right before every delete.
-pub(super) async fn until_gone(
+pub(super) async fn until_gone<L, D>(
     this: &VmRun<'_>,
-    look: impl AsyncFn() -> Result<bool, StepError>,
-    delete: impl AsyncFn() -> Result<(), CallError>,
-) -> Result<(), StepError> {
+    look: impl Fn() -> L,
+    delete: impl Fn() -> D,
+) -> Result<(), StepError>
+where
+    L: Future<Output = Result<bool, StepError>>,
+    D: Future<Output = Result<(), CallError>>,
+{
     let mut waits = this.run.options.patience.waits();
-    let looked = async || look().await.inspect_err(|error| note_loss(this, error));
+    let looked = || look().map(|found| found.inspect_err(|error| note_loss(this, error)));
     if !looked().await? {
         return Ok(());
     }

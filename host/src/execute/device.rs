@@ -45,7 +45,7 @@ pub(super) async fn create(
         let made = client.create_device(vm, attributes, device.order).await?;
         Ok(((), Some(made.id)))
     };
-    make(this, object, call, async || {
+    make(this, object, call, async {
         Ok(match find(this, vm, device).await? {
             Some(id) => Found::Ours((), Some(id)),
             None => Found::Nothing,
@@ -73,11 +73,11 @@ pub(super) async fn delete(this: &VmRun<'_>, vm: u64, id: u64) -> Result<(), Ste
     let client = this.client();
     until_gone(
         this,
-        async || {
+        || async move {
             let vm = client.vm_opt(vm).await?;
             Ok(vm.is_some_and(|vm| vm.devices.iter().any(|device| device.id == id)))
         },
-        async || client.delete_device(id).await,
+        || client.delete_device(id),
     )
     .await
 }

@@ -13,36 +13,43 @@ use crate::resolve::DesiredDevice;
 /// Removes what this run made, in this order: power, devices (only those of a VM that was there
 /// before; others go with their VM), the VM, its zvols. Gives whether all of it is gone for sure.
 ///
-/// After something that could not be removed, what it depends on is left too: a VM that still has
-/// its zvols is easier to mend than one that lost them.
+/// When a kind of thing could not be removed whole, what it depends on is left too: a VM that still
+/// has its zvols is easier to mend than one that lost them.
 pub(super) async fn roll_back(this: &VmRun<'_>) -> bool {
-    let standing = this.ledger.standing();
-    let with_vm = standing
-        .iter()
-        .any(|entry| matches!(entry.object, Object::Vm { .. }));
-    let order: Vec<&Entry> = [0, 1, 2, 3]
-        .into_iter()
-        .flat_map(|rank| standing.iter().filter(move |one| one.object.rank() == rank))
-        .collect();
+    let mut standing = this.ledger.standing();
+    let is_vm = |entry: &Entry| matches!(entry.object, Object::Vm { .. });
+    if standing.iter().any(is_vm) {
+        // The devices of a new VM vanish with it, so they are not things of their own here.
+        let (with_vm, own) = standing
+            .into_iter()
+            .partition::<Vec<_>, _>(|entry| matches!(entry.object, Object::Device { .. }));
+        for entry in with_vm {
+            this.ledger.settle(entry.number, Certainty::Absent);
+        }
+        standing = own;
+    }
     this.report(Event::RollbackBegan {
         vm: this.name(),
-        objects: order.len(),
+        objects: standing.len(),
     });
-    for entry in order {
-        if with_vm && matches!(entry.object, Object::Device { .. }) {
-            continue;
+    for rank in 0..=LAST_RANK {
+        let mut all_gone = true;
+        for entry in standing.iter().filter(|entry| entry.object.rank() == rank) {
+            if this.undo(entry.object.to_string(), undo(this, entry)).await {
+                this.ledger.settle(entry.number, Certainty::Absent);
+            } else {
+                all_gone = false;
+            }
         }
-        if !this.undo(entry.object.to_string(), undo(this, entry)).await {
+        if !all_gone {
             return false;
-        }
-        this.ledger.settle(entry.number, Certainty::Absent);
-        if matches!(entry.object, Object::Vm { .. }) {
-            let devices = standing.iter().filter(|one| one.object.rank() == 1);
-            devices.for_each(|one| this.ledger.settle(one.number, Certainty::Absent));
         }
     }
     true
 }
+
+/// The rank of what is undone last.
+const LAST_RANK: u8 = 3;
 
 impl Object {
     /// Place in the order of undoing.
@@ -51,7 +58,7 @@ impl Object {
             Self::Running { .. } => 0,
             Self::Device { .. } => 1,
             Self::Vm { .. } => 2,
-            Self::Volume { .. } => 3,
+            Self::Volume { .. } => LAST_RANK,
         }
     }
 }

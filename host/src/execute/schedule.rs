@@ -57,9 +57,11 @@ pub async fn execute(
         () = told => {}
     }
 
+    let vms: Vec<VmReport> = vms.iter().map(sum_up).collect();
     Report {
-        vms: vms.iter().map(sum_up).collect(),
-        interrupted: stop.is_stopping(),
+        // A signal that came when all was done has ended nothing early.
+        interrupted: stop.is_stopping() && !vms.iter().all(|vm| vm.outcome.is_success()),
+        vms,
         wall: began.elapsed(),
         calls: calls(client).saturating_sub(calls_before),
     }

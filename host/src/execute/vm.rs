@@ -22,7 +22,7 @@ pub(super) async fn create(
         let made = client.create_vm(fields.clone()).await?;
         Ok((made.id, Some(made.id)))
     };
-    make(this, object, call, async || {
+    make(this, object, call, async {
         let found = client.vm_by_name(&this.plan.name).await?;
         Ok(match found.filter(|vm| is_ours(vm, &this.plan.mark)) {
             Some(vm) => Found::Ours(vm.id, Some(vm.id)),
@@ -93,12 +93,14 @@ pub(super) async fn delete(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
     let client = this.client();
     until_gone(
         this,
-        async || match client.vm_opt(id).await? {
-            None => Ok(false),
-            Some(vm) if is_ours(&vm, &this.plan.mark) => Ok(true),
-            Some(_) => Err(StepError::Foreign),
+        || async move {
+            match client.vm_opt(id).await? {
+                None => Ok(false),
+                Some(vm) if is_ours(&vm, &this.plan.mark) => Ok(true),
+                Some(_) => Err(StepError::Foreign),
+            }
         },
-        async || client.delete_vm(id).await,
+        || client.delete_vm(id),
     )
     .await
 }

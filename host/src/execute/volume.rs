@@ -24,7 +24,7 @@ pub(super) async fn create(this: &VmRun<'_>, volume: &Volume) -> Result<(), Step
         dataset: volume.dataset.clone(),
     };
     let call = async { client.create_volume(&spec).await.map(|_| ((), None)) };
-    make(this, object, call, async || {
+    make(this, object, call, async {
         let found = client.dataset_opt(&volume.dataset).await?;
         Ok(match found.filter(|found| is_ours(found, mark)) {
             Some(_) => Found::Ours((), None),
@@ -43,7 +43,7 @@ pub(super) async fn delete(this: &VmRun<'_>, dataset: &str) -> Result<(), StepEr
     let client = this.client();
     until_gone(
         this,
-        async || {
+        || async move {
             let Some(found) = client.dataset_opt(dataset).await? else {
                 return Ok(false);
             };
@@ -58,7 +58,7 @@ pub(super) async fn delete(this: &VmRun<'_>, dataset: &str) -> Result<(), StepEr
             }
             Ok(true)
         },
-        async || client.delete_dataset(dataset).await,
+        || client.delete_dataset(dataset),
     )
     .await
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tnvm::execute::{Event, OnFailure, Outcome};
 use tnvm::plan::Step;
 
 use super::plans::{
-    How, PASSWORD, completion, create_volume, creation, display, mark, outcomes, run, run_watched,
-    zvol,
+    How, PASSWORD, completion, create_volume, creation, device, display, mark, outcomes, run,
+    run_watched, zvol,
 };
-use super::server::{Act, Server, Vm};
+use super::server::{Act, IMPATIENT, PATIENT, Server, Vm};
 
 const ONE_BY_ONE: How = How {
     concurrency: 1,
@@ -20,7 +21,7 @@ const ONE_BY_ONE: How = How {
 #[tokio::test]
 async fn everything_planned_is_made_marked_and_running_without_a_needless_call() {
     let server = Server::start(|_, _| Act::Do).await;
-    let report = run(&server, &creation(&["web01", "web02"])).await;
+    let report = run(&server.client, &creation(&["web01", "web02"])).await;
     assert_eq!(outcomes(&report), [Outcome::Created; 2]);
     let world = server.world();
     for vm in world.vms.values() {
@@ -62,7 +63,7 @@ async fn a_failure_in_any_phase_removes_that_vm_and_spares_the_others() {
         })
         .await;
         let plan = creation(&["web01", "web02", "web03"]);
-        let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |_, _| {}).await;
+        let (report, _) = run_watched(&server.client, &plan, ONE_BY_ONE, |_, _| {}).await;
         let expected = [Outcome::Created, Outcome::RolledBack, Outcome::Created];
         assert_eq!(outcomes(&report), expected, "{method}");
         assert_eq!(server.vm_names(), ["web01", "web03"], "{method}");
@@ -82,7 +83,7 @@ async fn a_missing_secret_is_told_before_anything_is_made() {
     let mut plan = creation(&["web01"]);
     let device = display("env:NOT_SET");
     plan.vms[0].steps.push(Step::CreateDevice { device });
-    let report = run(&server, &plan).await;
+    let report = run(&server.client, &plan).await;
     let error = report.vms[0].error.clone().unwrap();
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     assert_eq!(error.device.as_deref(), Some("display.spice"));
@@ -91,7 +92,7 @@ async fn a_missing_secret_is_told_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn what_was_made_before_a_failure_is_kept_when_asked_and_completed_by_the_next_run() {
+async fn what_was_made_before_a_failure_is_kept_when_asked() {
     let server = Server::start(|method, _| match method {
         "vm.device.create" => Act::Refuse(14, "no"),
         _ => Act::Do,
@@ -99,15 +100,17 @@ async fn what_was_made_before_a_failure_is_kept_when_asked_and_completed_by_the_
     .await;
     let keep = How {
         on_failure: OnFailure::Keep,
-        ..How::default()
+        ..ONE_BY_ONE
     };
-    let (report, _) = run_watched(&server, &creation(&["web01"]), keep, |_, _| {}).await;
+    let (report, _) = run_watched(&server.client, &creation(&["web01"]), keep, |_, _| {}).await;
     assert_eq!(report.vms[0].outcome, Outcome::Kept);
     assert_eq!(
         report.vms[0].left_behind,
         ["zvol tank/web01-disk0", "VM web01 (id 1)"]
     );
     assert_eq!(server.vm_names(), ["web01"]);
+    // The first device failed, so the others were not tried.
+    assert_eq!(server.count("vm.device.create"), 1);
     assert_eq!(server.count("vm.start"), 0);
 }
 
@@ -134,7 +137,7 @@ async fn a_vm_that_was_there_before_loses_only_what_the_run_added() {
         Step::CreateDevice { device },
         Step::StartVm,
     ];
-    let report = run(&server, &completion("web01", id, steps)).await;
+    let report = run(&server.client, &completion("web01", id, steps)).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     let help = report.vms[0].error.clone().and_then(|error| error.help);
     assert!(help.is_some_and(|help| help.contains("memory")));
@@ -148,7 +151,7 @@ async fn a_zvol_that_is_there_already_fails_the_vm_and_is_never_deleted() {
     for owner in [None, Some(mark("web01").to_string())] {
         let server = Server::start(|_, _| Act::Do).await;
         server.world().add_zvol(&zvol("web01"), owner.as_deref(), 0);
-        let report = run(&server, &creation(&["web01"])).await;
+        let report = run(&server.client, &creation(&["web01"])).await;
         assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
         assert_eq!(server.dataset_names(), [zvol("web01")]);
         assert!(server.vm_names().is_empty());
@@ -156,31 +159,35 @@ async fn a_zvol_that_is_there_already_fails_the_vm_and_is_never_deleted() {
     }
 }
 
-/// Loses the first answer of `method` as `act` says; gives the outcome and how often the method
-/// was called.
-async fn lose(method: &'static str, act: Act) -> (Server, Outcome) {
+/// Loses the first answer of each method that changes something, each on a server of its own.
+async fn lose_each(act: Act) -> Vec<(&'static str, Server, Outcome)> {
+    let methods = [
+        "vm.create",
+        "pool.dataset.create",
+        "vm.device.create",
+        "vm.start",
+    ];
+    join_all(methods.map(|method| lose(method, act))).await
+}
+
+/// Loses the first answer of this method as `act` says.
+async fn lose(method: &'static str, act: Act) -> (&'static str, Server, Outcome) {
     let mut first = true;
-    let server = Server::start(move |name, _| {
+    let rule = move |name: &str, _: &serde_json::Value| {
         if name == method && std::mem::take(&mut first) {
             act
         } else {
             Act::Do
         }
-    })
-    .await;
-    let report = run(&server, &creation(&["web01"])).await;
-    (server, report.vms[0].outcome)
+    };
+    let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
+    (method, server, report.vms[0].outcome)
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_looked_for_and_the_call_is_not_repeated() {
-    for method in [
-        "vm.create",
-        "pool.dataset.create",
-        "vm.device.create",
-        "vm.start",
-    ] {
-        let (server, outcome) = lose(method, Act::DoSilently).await;
+    for (method, server, outcome) in lose_each(Act::DoSilently).await {
         assert_eq!(outcome, Outcome::Created, "{method}");
         let expected = if method == "vm.device.create" { 3 } else { 1 };
         assert_eq!(server.count(method), expected, "{method}");
@@ -189,19 +196,32 @@ async fn a_lost_answer_is_looked_for_and_the_call_is_not_repeated() {
 
 #[tokio::test]
 async fn a_call_that_was_neither_answered_nor_done_is_a_failure_that_leaves_nothing() {
-    for method in [
-        "vm.create",
-        "pool.dataset.create",
-        "vm.device.create",
-        "vm.start",
-    ] {
-        let (server, outcome) = lose(method, Act::Ignore).await;
+    for (method, server, outcome) in lose_each(Act::Ignore).await {
         assert_eq!(outcome, Outcome::RolledBack, "{method}");
         assert!(
             server.vm_names().is_empty() && server.dataset_names().is_empty(),
             "{method}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_looked_for_at_once_is_looked_for_by_the_rollback() {
+    let (mut creates, mut queries) = (0, 0);
+    let rule = move |method: &str, _: &serde_json::Value| {
+        creates += u32::from(method == "vm.create");
+        queries += u32::from(method == "vm.query");
+        match method {
+            "vm.create" if creates == 1 => Act::DoSilently,
+            "vm.query" if queries == 1 => Act::Refuse(14, "come back later"),
+            _ => Act::Do,
+        }
+    };
+    let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
+    assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
+    assert_eq!(report.vms[0].rolled_back, ["VM web01"]);
+    assert!(server.vm_names().is_empty());
 }
 
 #[tokio::test]
@@ -212,7 +232,7 @@ async fn a_connection_that_is_lost_ends_the_run_and_names_what_may_be_left() {
     })
     .await;
     let plan = creation(&["web01", "web02"]);
-    let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |_, _| {}).await;
+    let (report, _) = run_watched(&server.client, &plan, ONE_BY_ONE, |_, _| {}).await;
     assert_eq!(
         outcomes(&report),
         [Outcome::RollbackIncomplete, Outcome::Skipped]
@@ -236,12 +256,31 @@ async fn a_rollback_that_the_server_only_pretends_is_told_as_incomplete() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, events) = run_watched(&server, &plan, How::default(), |_, _| {}).await;
+    let (report, events) = run_watched(&server.client, &plan, How::default(), |_, _| {}).await;
     assert_eq!(report.vms[0].outcome, Outcome::RollbackIncomplete);
     assert_eq!(report.vms[0].rolled_back, ["VM web01"]);
     assert_eq!(report.vms[0].left_behind, ["zvol tank/web01-disk0"]);
     let told = |event: &Event| matches!(event, Event::RollbackStepFailed { .. });
     assert!(events.iter().any(told));
+}
+
+#[tokio::test]
+async fn one_zvol_that_cannot_be_removed_does_not_save_the_others() {
+    let server = Server::start(|method, params| match method {
+        "vm.start" => Act::Refuse(14, "no"),
+        "pool.dataset.delete" if params[0] == "tank/web01b-disk0" => Act::Refuse(14, "no"),
+        _ => Act::Do,
+    })
+    .await;
+    let mut plan = creation(&["web01"]);
+    plan.vms[0].steps.insert(2, create_volume("web01b"));
+    let report = run(&server.client, &plan).await;
+    assert_eq!(report.vms[0].outcome, Outcome::RollbackIncomplete);
+    assert_eq!(
+        report.vms[0].rolled_back,
+        ["VM web01", "zvol tank/web01-disk0"]
+    );
+    assert_eq!(report.vms[0].left_behind, ["zvol tank/web01b-disk0"]);
 }
 
 #[tokio::test]
@@ -256,7 +295,7 @@ async fn a_device_that_is_not_available_yet_gets_a_second_start_and_no_third() {
             Act::Do
         })
         .await;
-        let report = run(&server, &creation(&["web01"])).await;
+        let report = run(&server.client, &creation(&["web01"])).await;
         assert_eq!(report.vms[0].outcome, outcome);
         assert_eq!(server.count("vm.start"), 2);
     }
@@ -269,7 +308,7 @@ async fn a_start_that_leaves_the_vm_off_is_a_failure() {
         _ => Act::Do,
     })
     .await;
-    let report = run(&server, &creation(&["web01"])).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
     assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
     assert!(
         report.vms[0]
@@ -291,7 +330,7 @@ async fn with_a_concurrency_of_one_there_is_one_call_at_a_time() {
             ..How::default()
         };
         let plan = creation(&["web01", "web02", "web03"]);
-        let (report, _) = run_watched(&server, &plan, how, |_, _| {}).await;
+        let (report, _) = run_watched(&server.client, &plan, how, |_, _| {}).await;
         assert!(report.is_success());
         assert_eq!(server.world().peak == 1, one);
     }
@@ -305,7 +344,7 @@ async fn no_event_and_no_report_shows_a_secret() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, events) = run_watched(&server, &plan, How::default(), |_, _| {}).await;
+    let (report, events) = run_watched(&server.client, &plan, How::default(), |_, _| {}).await;
     let shown = format!(
         "{report:?}{events:?}{}",
         serde_json::to_string(&report).unwrap()
@@ -315,24 +354,30 @@ async fn no_event_and_no_report_shows_a_secret() {
 
 /// How near the schedule comes to the ideal of 10 calls at all times: run by hand, since it
 /// measures time.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures time; run it alone"]
 async fn sixty_four_vms_keep_ten_calls_running() {
     const LATENCY: Duration = Duration::from_millis(20);
     let names: Vec<String> = (1..=64).map(|nth| format!("web{nth:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for concurrency in [1, 5, 10, 20, 40, 64] {
-        let server = Server::start_with(LATENCY, |_, _| Act::Do).await;
+    for concurrency in [1, 5, 10, 15, 20, 24, 32, 40, 64] {
+        let server = Server::start_with(LATENCY, PATIENT, |_, _| Act::Do).await;
         let how = How {
             concurrency,
             ..How::default()
         };
-        let plan = creation(if concurrency == 1 {
+        let mut plan = creation(if concurrency == 1 {
             &names[..4]
         } else {
             &names
         });
-        let (report, _) = run_watched(&server, &plan, how, |_, _| {}).await;
+        for vm in &mut plan.vms {
+            for order in [4001, 4002] {
+                let device = device(&format!("nic.n{order}"), "NIC", order);
+                vm.steps.push(Step::CreateDevice { device });
+            }
+        }
+        let (report, _) = run_watched(&server.client, &plan, how, |_, _| {}).await;
         let ideal = LATENCY.as_secs_f64() * report.calls as f64 / 10.0;
         let ratio = report.wall.as_secs_f64() / ideal;
         println!(

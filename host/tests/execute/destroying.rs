@@ -25,7 +25,7 @@ async fn with_web01(
 async fn a_vm_and_its_zvol_go_and_neighbours_stay() {
     let (server, id) = with_web01(|_, _| Act::Do).await;
     server.world().add_zvol("tank/web01-disk01", None, 0);
-    let report = run(&server, &destruction(&[("web01", id)])).await;
+    let report = run(&server.client, &destruction(&[("web01", id)])).await;
     assert_eq!(outcomes(&report), [Outcome::Destroyed]);
     assert!(server.vm_names().is_empty());
     assert_eq!(server.dataset_names(), ["tank/web01-disk01"]);
@@ -34,7 +34,7 @@ async fn a_vm_and_its_zvol_go_and_neighbours_stay() {
 #[tokio::test]
 async fn what_is_gone_already_is_no_error() {
     let server = Server::start(|_, _| Act::Do).await;
-    let report = run(&server, &destruction(&[("web01", 7)])).await;
+    let report = run(&server.client, &destruction(&[("web01", 7)])).await;
     assert_eq!(outcomes(&report), [Outcome::Destroyed]);
     assert_eq!(server.count("pool.dataset.delete"), 0);
 }
@@ -44,7 +44,7 @@ async fn without_its_very_mark_nothing_is_deleted() {
     for owner in [None, Some(mark("web02").to_string())] {
         let (server, id) = with_web01(|_, _| Act::Do).await;
         server.world().add_zvol(&zvol("web01"), owner.as_deref(), 0);
-        let report = run(&server, &destruction(&[("web01", id)])).await;
+        let report = run(&server.client, &destruction(&[("web01", id)])).await;
         assert_eq!(outcomes(&report), [Outcome::DestroyIncomplete]);
         assert_eq!(report.vms[0].left_behind, ["zvol tank/web01-disk0"]);
         assert_eq!(server.dataset_names(), [zvol("web01")]);
@@ -52,7 +52,7 @@ async fn without_its_very_mark_nothing_is_deleted() {
     }
     let (server, id) = with_web01(|_, _| Act::Do).await;
     server.world().vms.get_mut(&id).unwrap().description = "mine now".into();
-    run(&server, &destruction(&[("web01", id)])).await;
+    run(&server.client, &destruction(&[("web01", id)])).await;
     assert_eq!(server.vm_names(), ["web01"]);
     assert_eq!(server.count("vm.delete"), 0);
     assert_eq!(server.dataset_names(), [zvol("web01")]);
@@ -63,7 +63,7 @@ async fn snapshots_are_named_and_keep_their_zvol() {
     let (server, id) = with_web01(|_, _| Act::Do).await;
     let owner = mark("web01").to_string();
     server.world().add_zvol(&zvol("web01"), Some(&owner), 2);
-    let report = run(&server, &destruction(&[("web01", id)])).await;
+    let report = run(&server.client, &destruction(&[("web01", id)])).await;
     let message = report.vms[0].error.clone().unwrap().message;
     assert!(message.contains("2 snapshots"), "{message}");
     assert!(
@@ -84,7 +84,7 @@ async fn a_delete_that_is_only_pretended_is_reported() {
             }
         })
         .await;
-        let report = run(&server, &destruction(&[("web01", id)])).await;
+        let report = run(&server.client, &destruction(&[("web01", id)])).await;
         assert_eq!(outcomes(&report), [Outcome::DestroyIncomplete], "{method}");
         let message = report.vms[0].error.clone().unwrap().message;
         assert!(message.contains("still there"), "{message}");
@@ -107,7 +107,7 @@ async fn a_busy_zvol_is_given_time() {
             Act::Do
         })
         .await;
-        let report = run(&server, &destruction(&[("web01", id)])).await;
+        let report = run(&server.client, &destruction(&[("web01", id)])).await;
         assert_eq!(outcomes(&report), [Outcome::Destroyed]);
         assert_eq!(server.count("pool.dataset.delete"), 3);
     }
@@ -120,7 +120,7 @@ async fn a_vm_that_cannot_be_deleted_keeps_its_zvols() {
         _ => Act::Do,
     })
     .await;
-    let report = run(&server, &destruction(&[("web01", id)])).await;
+    let report = run(&server.client, &destruction(&[("web01", id)])).await;
     assert_eq!(
         report.vms[0].left_behind,
         ["zvol tank/web01-disk0", "VM web01 (id 1)"]

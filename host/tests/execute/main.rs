@@ -1,7 +1,7 @@
 //! Executing plans against a small server in this process: what is made, undone, kept and told.
 //!
-//! The server keeps just enough state to tell right from wrong (VMs, devices, zvols, snapshots);
-//! what real servers check is the simulator's part.
+//! Most run against a server that keeps just enough state to tell right from wrong (VMs, devices,
+//! zvols, snapshots) and misbehaves at will; `simulated` has what real servers check on top.
 
 #[cfg(test)]
 mod creating;
@@ -13,5 +13,7 @@ mod observing;
 mod plans;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod simulated;
 #[cfg(test)]
 mod stopping;

@@ -11,9 +11,8 @@ use tnvm::execute::{
 use tnvm::plan::{Mark, Plan, PlanKind, Step, Totals, VmPlan};
 use tnvm::plugin::{SecretRef, Volume};
 use tnvm::resolve::DesiredDevice;
+use tnvm::truenas::Client;
 use tokio::sync::mpsc;
-
-use super::server::Server;
 
 pub(crate) const PASSWORD: &str = "hunter2!";
 
@@ -164,7 +163,7 @@ impl Default for How {
 
 /// Executes; `watch` gets each event as it happens, with the handle to stop.
 pub(crate) async fn run_watched(
-    server: &Server,
+    client: &Client,
     plan: &Plan,
     how: How,
     mut watch: impl FnMut(&Event, &StopHandle),
@@ -182,7 +181,8 @@ pub(crate) async fn run_watched(
     let (handle, signal) = StopSignal::new();
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut seen = Vec::new();
-    let mut done = std::pin::pin!(execute(plan, &server.client, &options, &sender, signal));
+    let work = execute(plan, client, &options, &sender, signal);
+    let mut done = std::pin::pin!(sendable(work));
     let report = loop {
         tokio::select! {
             biased;
@@ -199,8 +199,13 @@ pub(crate) async fn run_watched(
     (report, seen)
 }
 
-pub(crate) async fn run(server: &Server, plan: &Plan) -> Report {
-    run_watched(server, plan, How::default(), |_, _| {}).await.0
+/// The command may hand the execution to another thread.
+fn sendable<T: Future + Send>(work: T) -> T {
+    work
+}
+
+pub(crate) async fn run(client: &Client, plan: &Plan) -> Report {
+    run_watched(client, plan, How::default(), |_, _| {}).await.0
 }
 
 pub(crate) fn outcomes(report: &Report) -> Vec<Outcome> {

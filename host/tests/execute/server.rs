@@ -11,6 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 
+/// The timeout of calls where every call is answered.
+pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+
+/// The timeout of calls where one is never answered: the test waits that long. Still a hundred
+/// times what an answer takes here.
+pub(crate) const IMPATIENT: Duration = Duration::from_millis(500);
+
 /// What the server does with a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
@@ -64,12 +71,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(rule: impl FnMut(&str, &Value) -> Act + Send + 'static) -> Self {
-        Self::start_with(Duration::ZERO, rule).await
+        Self::start_with(Duration::ZERO, PATIENT, rule).await
     }
 
-    /// A server that takes this long for each of at most 10 calls at once.
+    /// A server that takes `latency` for each of at most 10 calls at once, and a client that waits
+    /// `timeout` for an answer.
     pub(crate) async fn start_with(
         latency: Duration,
+        timeout: Duration,
         rule: impl FnMut(&str, &Value) -> Act + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,9 +89,8 @@ impl Server {
             username: "root".into(),
             password: "x".into(),
         };
-        // Short, since some rules never answer; long enough for a busy machine.
         let options = ConnectOptions {
-            call_timeout: Some(Duration::from_millis(1500)),
+            call_timeout: Some(timeout),
             ..ConnectOptions::default()
         };
         let endpoint = Endpoint::parse(&endpoint).unwrap();

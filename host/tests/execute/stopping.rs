@@ -18,7 +18,7 @@ fn begins(event: &Event, what: Action) -> bool {
 async fn the_first_stop_finishes_the_step_in_flight_and_undoes_nothing() {
     let server = Server::start(|_, _| Act::Do).await;
     let plan = creation(&["web01", "web02"]);
-    let (report, events) = run_watched(&server, &plan, ONE_BY_ONE, |event, handle| {
+    let (report, events) = run_watched(&server.client, &plan, ONE_BY_ONE, |event, handle| {
         if begins(event, Action::CreateVolume) {
             handle.stop();
         }
@@ -42,7 +42,7 @@ async fn a_failure_after_the_first_stop_is_told_and_not_rolled_back() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |event, handle| {
+    let (report, events) = run_watched(&server.client, &plan, ONE_BY_ONE, |event, handle| {
         if begins(event, Action::CreateVolume) {
             handle.stop();
         }
@@ -50,6 +50,8 @@ async fn a_failure_after_the_first_stop_is_told_and_not_rolled_back() {
     .await;
     assert_eq!(outcomes(&report), [Outcome::Interrupted]);
     assert!(report.vms[0].error.is_some());
+    let undone = |event: &Event| matches!(event, Event::RollbackBegan { .. });
+    assert!(!events.iter().any(undone));
     assert_eq!(server.count("vm.delete"), 0);
 }
 
@@ -61,7 +63,7 @@ async fn the_second_stop_returns_at_once_and_names_what_was_in_flight() {
     })
     .await;
     let plan = creation(&["web01"]);
-    let (report, _) = run_watched(&server, &plan, ONE_BY_ONE, |event, handle| {
+    let (report, _) = run_watched(&server.client, &plan, ONE_BY_ONE, |event, handle| {
         if begins(event, Action::CreateVolume) {
             handle.stop();
             handle.stop();

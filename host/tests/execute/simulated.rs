@@ -1,0 +1,218 @@
+//! The same against the simulator, with the rules of real servers of both API generations.
+
+use serde_json::{Map, Value, json};
+use tnvm::execute::{Event, ObserveRequest, Outcome, observe};
+use tnvm::plan::{Plan, PowerState, Step};
+use tnvm::resolve::DesiredDevice;
+use tnvm::truenas::{Client, ConnectOptions, Credentials, Endpoint};
+use tnvm_simulator::{Effect, Fault, Options, Running, Simulator, WorldBuilder};
+
+use super::plans::{
+    How, PASSWORD, creation, destruction, display, mark, outcomes, run, run_watched, zvol,
+};
+
+const VERSIONS: [&str; 2] = ["25.10", "26"];
+
+async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
+    let world = WorldBuilder::example(version.parse().unwrap()).build();
+    let options = Options {
+        faults,
+        ..Options::with_world(world)
+    };
+    let simulator = Simulator::start(options).await.unwrap();
+    let credentials = Credentials::ApiKey {
+        username: "truenas_admin".into(),
+        key: simulator.api_key().into(),
+    };
+    let endpoint = Endpoint::parse(&simulator.url()).unwrap();
+    let client = Client::connect(&endpoint, &credentials, &ConnectOptions::default())
+        .await
+        .unwrap();
+    (simulator, client)
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+/// The plan of `creation`, with what a real server wants of VMs and devices.
+fn real(names: &[&str]) -> Plan {
+    let mut plan = creation(names);
+    for (nth, vm) in plan.vms.iter_mut().enumerate() {
+        for step in &mut vm.steps {
+            match step {
+                Step::CreateVm { fields } => fields.extend(map(json!({"memory": 1024}))),
+                Step::CreateDevice { device } => complete(device, &vm.name, nth),
+                _ => {}
+            }
+        }
+    }
+    plan
+}
+
+fn complete(device: &mut DesiredDevice, vm: &str, nth: usize) {
+    device.attributes.extend(map(match device.name.as_str() {
+        "disk.system" => json!({"path": format!("/dev/zvol/{}", zvol(vm)), "type": "VIRTIO"}),
+        "nic.system" => json!({"type": "VIRTIO", "nic_attach": "br68",
+            "mac": format!("00:a0:98:00:00:{nth:02x}")}),
+        _ => json!({"type": "SPICE", "port": 5911 + nth, "web_port": 6911 + nth, "web": true,
+            "bind": "0.0.0.0", "resolution": "1024x768", "wait": false}),
+    }));
+}
+
+#[tokio::test]
+async fn what_is_made_is_observed_and_what_is_destroyed_is_gone() {
+    for version in VERSIONS {
+        let (simulator, client) = start(version, vec![]).await;
+        let report = run(&client, &real(&["web01", "web02"])).await;
+        assert_eq!(
+            outcomes(&report),
+            [Outcome::Created; 2],
+            "{version}: {report:?}"
+        );
+
+        let request = ObserveRequest {
+            dataset_prefixes: vec!["tank".into()],
+            files: vec![
+                "/mnt/tank/iso/talos.iso".into(),
+                "/mnt/tank/iso/none.iso".into(),
+            ],
+            want_choices: true,
+            want_memory: true,
+        };
+        let observed = observe(&client, &request).await.unwrap();
+        for vm in &observed.vms {
+            assert_eq!(
+                (&vm.mark, vm.state),
+                (&Some(mark(&vm.name)), PowerState::Running)
+            );
+            assert_eq!(observed.datasets[&zvol(&vm.name)].mark, vm.mark);
+            let orders: Vec<_> = vm
+                .devices
+                .iter()
+                .filter_map(|device| device.order)
+                .collect();
+            assert_eq!(orders.len(), 3);
+            assert!(orders.contains(&1) && orders.contains(&2003) && orders.contains(&3001));
+        }
+        let exists: Vec<bool> = observed.files.values().copied().collect();
+        assert_eq!(exists, [false, true], "{version}");
+        assert!(observed.nic_choices.unwrap().contains(&"br68".to_owned()));
+        assert!(observed.memory_available.is_some_and(|bytes| bytes > 0));
+        let passwords = simulator.view().vms["web01"]
+            .devices
+            .iter()
+            .any(|device| device.attributes["password"] == PASSWORD);
+        assert!(passwords);
+
+        let vms: Vec<_> = observed
+            .vms
+            .iter()
+            .map(|vm| (vm.name.as_str(), vm.id))
+            .collect();
+        let report = run(&client, &destruction(&vms)).await;
+        assert_eq!(
+            outcomes(&report),
+            [Outcome::Destroyed; 2],
+            "{version}: {report:?}"
+        );
+        assert!(simulator.view().vms.is_empty() && simulator.view().zvols.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_failure_in_any_phase_leaves_the_others_alone() {
+    let phases = [
+        Fault::fail("vm.create", 14, "no").containing("web02"),
+        Fault::fail("pool.dataset.create", 28, "no space").containing("web02"),
+        Fault::fail("vm.device.create", 14, "no").containing("5912"),
+        Fault::fail("vm.start", 12, "Cannot guarantee memory").nth(2),
+    ];
+    for version in VERSIONS {
+        for fault in &phases {
+            let (simulator, client) = start(version, vec![fault.clone()]).await;
+            let report = run(&client, &real(&["web01", "web02", "web03"])).await;
+            let failed = report
+                .vms
+                .iter()
+                .find(|vm| vm.outcome == Outcome::RolledBack);
+            let failed = failed.map(|vm| vm.name.clone()).unwrap();
+            assert_eq!(
+                report.count(Outcome::Created),
+                2,
+                "{version} {fault:?}: {report:?}"
+            );
+            let view = simulator.view();
+            assert_eq!(view.vms.len(), 2);
+            assert!(view.vms.values().all(|vm| vm.running) && !view.vms.contains_key(&failed));
+            assert_eq!(view.zvols.len(), 2);
+            assert!(!view.zvols.contains_key(&zvol(&failed)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_delete_that_does_nothing_is_told() {
+    let pretend = Effect::Pretend {
+        result: Value::Null,
+    };
+    let faults = vec![Fault::on("pool.dataset.delete", pretend).every()];
+    let (simulator, client) = start("26", faults).await;
+    run(&client, &real(&["web01"])).await;
+    let id = u64::try_from(simulator.view().vms["web01"].id).unwrap();
+    let report = run(&client, &destruction(&[("web01", id)])).await;
+    assert_eq!(outcomes(&report), [Outcome::DestroyIncomplete]);
+    assert_eq!(report.vms[0].left_behind, ["zvol tank/web01-disk0"]);
+    assert_eq!(simulator.view().zvol_names(), ["tank/web01-disk0"]);
+}
+
+#[tokio::test]
+async fn a_connection_lost_after_the_commit_is_told_with_what_may_be_left() {
+    let fault = Fault::on("vm.create", Effect::DropAfterCommit);
+    let (simulator, client) = start("25.10", vec![fault]).await;
+    let one_by_one = How {
+        concurrency: 1,
+        ..How::default()
+    };
+    let plan = real(&["web01", "web02"]);
+    let (report, events) = run_watched(&client, &plan, one_by_one, |_, _| {}).await;
+    assert_eq!(
+        outcomes(&report),
+        [Outcome::RollbackIncomplete, Outcome::Skipped]
+    );
+    assert_eq!(
+        report.vms[0].left_behind,
+        ["VM web01 (perhaps: its answer was lost)"]
+    );
+    assert_eq!(simulator.view().vm_names(), ["web01"]);
+    let last = events.last().unwrap();
+    assert!(matches!(
+        last,
+        Event::VmFinished {
+            outcome: Outcome::Skipped,
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_value_that_the_server_refuses_is_explained_by_the_server() {
+    let (simulator, client) = start("25.10", vec![]).await;
+    let mut plan = real(&["web01"]);
+    let mut second = display("display-password");
+    second.name = "display.second".into();
+    second.order = 2004;
+    complete(&mut second, "web01", 0);
+    plan.vms[0]
+        .steps
+        .push(Step::CreateDevice { device: second });
+    let report = run(&client, &plan).await;
+    assert_eq!(outcomes(&report), [Outcome::RolledBack]);
+    let message = report.vms[0].error.clone().unwrap().message;
+    assert!(
+        message.contains("web01: could not create device display."),
+        "{message}"
+    );
+    assert!(!message.contains(PASSWORD), "{message}");
+    assert!(simulator.view().vms.is_empty());
+}

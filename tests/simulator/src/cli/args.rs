@@ -1,0 +1,112 @@
+//! The options of the program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use tnvm_simulator::Version;
+
+/// What the long help says after the options.
+const FORMATS: &str = "\
+World file (YAML or JSON; every key optional, unknown keys are errors, names replace or add):
+  empty: false               true starts from a bare host
+  hostname: truenas
+  memory_gib: 128            physical memory
+  arc_gib: 8                 current ARC; half of it counts as shrinkable
+  rate_limit: true           throttle calls before login
+  pace: {start_ms: 40, shutdown_ms: 100, settle_ms: 40, second_ms: 1000}
+  pools: [{name: tank, size_gib: 4096, zvol_block_size: 16K, status: ONLINE}]
+  datasets: [tank/vms, {name: tank/s, locked: true, readonly: false}]
+  zvols: [{name: tank/vms/z, size_gib: 10, sparse: false, readonly: false, origin: null, user_properties: {\"a:b\": c}}]
+  snapshots: [tank/vms/z@s]
+  files: [/mnt/tank/iso/x.iso, {path: /mnt/tank/iso/y.iso, size: 1048576}]
+  interfaces: [{name: br5, kind: bridge, members: [], addresses: [10.0.0.2/24], dhcp_addresses: [], description: \"\"}]
+  users: [{name: joe, password: p, role: full_admin, api_key: null}]
+  usb: [{name: usb_1_3, vendor_id: \"0x1\", product_id: \"0x2\", vendor: V, product: P}]
+  pci: [{name: pci_0000_02_00_0, controller_type: T, vendor: V, product: P, available: true}]
+  vms: [{name: web, memory: 512, settings: {cores: 2}, running: true, ignores_acpi: false, fails_to_start: null,
+         devices: [{dtype: NIC, type: VIRTIO, nic_attach: br0}]}]
+  Roles: full_admin, readonly, nothing. Interface kinds: physical, bridge, bond, vlan.
+
+Fault script (YAML or JSON, a list):
+  - {method: vm.device.create, params_contain: DISK, occurrence: 2, effect: {fail: {errno: 14, text: no luck}}}
+  - {method: vm.create, effect: {fail: {code: -32602, errno: 22, attribute: vm_create.name, text: bad}}}
+  - {method: vm.*, occurrence: every, effect: {delay: {ms: 200}}}
+  - {method: vm.start, effect: drop_before_commit}
+  - {method: vm.start, effect: drop_after_commit}
+  - {method: vm.delete, effect: {pretend: {result: true}}}
+";
+
+/// Run a simulated TrueNAS
+///
+/// It speaks JSON-RPC 2.0 over WebSocket at /api/current and answers GET /api/versions. The default
+/// world has the pools `tank` and `storage`, some bridges and ISO files, and the user `truenas_admin`
+/// with the password `secret`. Nothing outlives the program. Ctrl-C ends it.
+#[derive(Debug, Parser)]
+#[command(name = "tnvm-simulator", version, after_long_help = FORMATS)]
+pub(super) struct Args {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    pub(super) listen: SocketAddr,
+
+    /// Which TrueNAS to be: 25.10, 25.10.0 to 25.10.9, or 26
+    #[arg(long, value_name = "VERSION", default_value = "25.10")]
+    pub(super) truenas: Version,
+
+    /// How long every call takes, e.g. 20ms or 1.5s
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
+    pub(super) latency: Duration,
+
+    /// Speak TLS with a self-signed certificate made at start
+    #[arg(long)]
+    pub(super) tls: bool,
+
+    /// The administrator's API key, `<id>-<64 characters>`; random when left out
+    #[arg(long, value_name = "KEY")]
+    pub(super) api_key: Option<String>,
+
+    /// A file that changes the default world
+    #[arg(long, value_name = "FILE")]
+    pub(super) world: Option<PathBuf>,
+
+    /// A file with faults
+    #[arg(long, value_name = "FILE")]
+    pub(super) faults: Option<PathBuf>,
+
+    /// A file to write once the simulator listens
+    ///
+    /// First line `host:port`, then lines `key value`: api_key, pid, and with TLS certificate (path of
+    /// the PEM file) and fingerprint (SHA-256, hexadecimal).
+    #[arg(long, value_name = "FILE")]
+    pub(super) ready_file: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; write e.g. 20ms or 1.5s");
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 0.001),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => return Err(wrong()),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_need_a_unit() {
+        assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert!(duration("20").is_err() && duration("-1s").is_err() && duration("xs").is_err());
+    }
+
+    #[test]
+    fn the_options_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

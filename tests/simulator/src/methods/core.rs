@@ -1,0 +1,233 @@
+//! `core.*`: options, subscriptions and jobs. Recorded on 25.10.7.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::method::{Access, Context, Method, Progress, Run, Step};
+use super::query::{self, QUERY};
+use crate::errors::Failure;
+use crate::jobs::JobState;
+use crate::json::{number, object, word};
+use crate::random;
+use crate::schema::{Default, Field, Model, Type, check_params};
+use crate::world::Role;
+
+const INT: Type = Type::Int {
+    min: None,
+    max: None,
+};
+const WORD: Type = Type::Text {
+    min: 0,
+    pattern: None,
+};
+/// How often `core.job_wait` looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Unknown options are ignored here, unlike everywhere else.
+static OPTIONS: Model = Model {
+    name: "CoreOptions",
+    fields: &[
+        Field::absent("legacy_jobs", Type::Bool),
+        Field::absent("private_methods", Type::Bool),
+        Field::absent("py_exceptions", Type::Bool),
+    ],
+    closed: false,
+    rule: None,
+};
+static SET_OPTIONS: &[Field] = &[Field::required("options", Type::Object(&OPTIONS))];
+static EVENT: &[Field] = &[Field::required("event", WORD)];
+static SUBSCRIPTION: &[Field] = &[Field::required("id_", WORD)];
+static ID: &[Field] = &[Field::required("id", INT)];
+static GET_METHODS: &[Field] = &[
+    Field::with("service", Type::Nullable(&WORD), Default::Null),
+    Field::with(
+        "target",
+        Type::OneOf(&["WS", "CLI", "REST"]),
+        Default::Text("WS"),
+    ),
+];
+static BULK: &[Field] = &[
+    Field::required("method", WORD),
+    Field::required("params", Type::List(&Type::List(&Type::Any))),
+    Field::with("description", Type::Nullable(&WORD), Default::Null),
+];
+
+pub(super) const METHODS: &[Method] = &[
+    Method::read("core.ping", &[], &[], |_, _| Ok(json!("pong"))).open(Access::Anonymous),
+    Method::read("core.set_options", &[], SET_OPTIONS, set_options).open(Access::Free),
+    Method::read("core.subscribe", &[], EVENT, subscribe),
+    Method::read("core.unsubscribe", &[], SUBSCRIPTION, unsubscribe),
+    Method::read("core.get_jobs", &[], QUERY, get_jobs),
+    Method::read("core.get_methods", &[], GET_METHODS, get_methods),
+    Method::write("core.job_abort", &[], ID, job_abort),
+    Method::steps("core.job_wait", &[], ID, job_wait).as_job(|_| None),
+    Method::steps("core.bulk", &[], BULK, bulk).as_job(|_| None),
+];
+
+fn set_options(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let given = object(params, 0);
+    let Some(session) = context.session_mut() else {
+        return Ok(Value::Null);
+    };
+    let set = |option: &mut bool, key: &str| {
+        if let Some(flag) = given.get(key).and_then(Value::as_bool) {
+            *option = flag;
+        }
+    };
+    set(&mut session.legacy_jobs, "legacy_jobs");
+    set(&mut session.private_methods, "private_methods");
+    set(&mut session.py_exceptions, "py_exceptions");
+    Ok(json!({
+        "legacy_jobs": session.legacy_jobs, "private_methods": session.private_methods,
+        "py_exceptions": session.py_exceptions,
+    }))
+}
+
+/// Any name is taken; one that nothing sends stays silent (recorded: an unknown event has an id too).
+fn subscribe(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let id = random::uuid();
+    if let Some(session) = context.session_mut() {
+        session
+            .subscriptions
+            .insert(id.clone(), word(params, 0).to_owned());
+    }
+    Ok(json!(id))
+}
+
+fn unsubscribe(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    if let Some(session) = context.session_mut() {
+        session.subscriptions.remove(word(params, 0));
+    }
+    Ok(Value::Null)
+}
+
+fn get_jobs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let Some(login) = context.login() else {
+        return Err(Failure::not_authenticated());
+    };
+    let only = (login.role != Role::FullAdmin).then_some(login.user.as_str());
+    query::answer(context.state.jobs.rows(only), params, 0, "filters")
+}
+
+fn get_methods(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let service = params.first().and_then(Value::as_str);
+    let methods = super::names(&context.state.world.version).filter(|method| {
+        service.is_none_or(|service| {
+            method
+                .name
+                .rsplit_once('.')
+                .is_some_and(|(own, _)| own == service)
+        })
+    });
+    let map: Map<String, Value> = methods
+        .map(|method| {
+            let accepts: Vec<Value> = method.params.iter().map(|field| json!({"_name_": field.name})).collect();
+            let roles: &[&str] = match method.access {
+                Access::Roles(roles) => roles,
+                _ => &[],
+            };
+            let anonymous = !matches!(method.access, Access::Roles(_));
+            (method.name.to_owned(), json!({
+                "description": null, "accepts": accepts, "returns": [], "job": method.job.is_some(),
+                "roles": roles, "no_auth_required": anonymous,
+            }))
+        })
+        .collect();
+    Ok(Value::Object(map))
+}
+
+fn job_abort(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let id = number(params, 0);
+    if context.state.jobs.get(id).is_none() {
+        return Err(no_job(id));
+    }
+    if let Some(event) = context.state.jobs.abort(id) {
+        context.state.world.emit(event);
+    }
+    Ok(Value::Null)
+}
+
+/// Itself a job: it ends as the other one does.
+fn job_wait(context: &mut Context<'_>, params: &[Value], _: &mut Progress) -> Step {
+    let id = number(params, 0);
+    let Some(job) = context.state.jobs.get(id) else {
+        return Step::Done(Err(no_job(id)));
+    };
+    if !job.is_over() {
+        return Step::Wait(LOOK_AGAIN);
+    }
+    Step::Done(match (&job.failure, job.state) {
+        (Some(failure), JobState::Failed) => Err(failure.clone()),
+        _ => Ok(job.result.clone()),
+    })
+}
+
+/// One call after the other, without the time they take; jobs are refused. Always a success.
+fn bulk(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) -> Step {
+    let version = context.state.world.version.clone();
+    let method = super::find(&version, word(params, 0));
+    let Some(method) = method.filter(|method| method.job.is_none()) else {
+        return Step::Done(Err(Failure::fault(format!(
+            "Method {} cannot be called in bulk",
+            word(params, 0)
+        ))));
+    };
+    let lists = params
+        .get(1)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let mut results = Vec::new();
+    for (position, list) in lists.iter().enumerate() {
+        let outcome = check_params(
+            method.params,
+            list.as_array().map(Vec::as_slice).unwrap_or_default(),
+        )
+        .and_then(|checked| run_through(method, context, &checked));
+        results.push(match outcome {
+            Ok(result) => json!({"job_id": null, "error": null, "result": result}),
+            Err(failure) => json!({"job_id": null, "error": failure.reason(), "result": null}),
+        });
+        let percent = u32::try_from(position * 100 / lists.len()).unwrap_or(0);
+        let note = format!("{position} / {}", lists.len());
+        if let Some(event) = progress
+            .job
+            .and_then(|job| context.state.jobs.set_progress(job, percent, &note))
+        {
+            context.state.world.emit(event);
+        }
+    }
+    Step::Done(Ok(Value::Array(results)))
+}
+
+fn run_through(
+    method: &Method,
+    context: &mut Context<'_>,
+    params: &[Value],
+) -> Result<Value, Failure> {
+    match method.run {
+        Run::Now(run) => run(context, params),
+        Run::Steps(run) => {
+            let mut progress = Progress::default();
+            loop {
+                match run(context, params, &mut progress) {
+                    Step::Done(outcome) => return outcome,
+                    Step::Wait(_) => progress.step += 1,
+                }
+            }
+        }
+    }
+}
+
+fn no_job(id: i64) -> Failure {
+    let complaints = vec![(
+        None,
+        format!("Job with id {id} does not exist"),
+        crate::errors::ENOENT,
+    )];
+    Failure::Validation {
+        class: "InstanceNotFound",
+        complaints,
+    }
+}

@@ -1,0 +1,255 @@
+//! `vm.device.*`.
+
+use serde_json::{Map, Value, json};
+
+use super::method::{Context, Method};
+use super::query::{self, BY_NUMBER, QUERY};
+use super::vm_info::same;
+use crate::errors::Failure;
+use crate::json::{int, number, object, word};
+use crate::rules::{DEVICE_ATTRIBUTES, USB_CONTROLLERS, device, display, nic};
+use crate::schema::{Default, Field, Model, Type};
+use crate::world::InterfaceKind;
+
+const READ: &[&str] = &["VM_DEVICE_READ"];
+const WRITE: &[&str] = &["VM_DEVICE_WRITE"];
+const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_DEVICE_READ"];
+const INT: Type = Type::Int {
+    min: None,
+    max: None,
+};
+
+static CREATE: Model = Model::closed(
+    "VMDeviceCreateArgs",
+    &[
+        Field::required("attributes", DEVICE_ATTRIBUTES),
+        Field::required("vm", INT),
+        Field::with("order", Type::Nullable(&INT), Default::Null),
+    ],
+);
+static UPDATE: Model = Model::closed(
+    "VMDeviceUpdate",
+    &[
+        Field::absent("attributes", Type::Dict),
+        Field::absent("vm", INT),
+        Field::absent("order", Type::Nullable(&INT)),
+    ],
+);
+static DELETE: Model = Model::closed(
+    "VMDeviceDeleteOptions",
+    &[
+        Field::flag("force"),
+        Field::flag("raw_file"),
+        Field::flag("zvol"),
+    ],
+);
+static CREATE_PARAMS: &[Field] = &[Field::required("vm_device_create", Type::Object(&CREATE))];
+static UPDATE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::required("vm_device_update", Type::Object(&UPDATE)),
+];
+static DELETE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("options", Type::Object(&DELETE), Default::EmptyObject),
+];
+static DEVICE: &[Field] = &[Field::required(
+    "device",
+    Type::Text {
+        min: 1,
+        pattern: None,
+    },
+)];
+
+pub(super) const METHODS: &[Method] = &[
+    Method::read("vm.device.query", READ, QUERY, query_devices),
+    Method::read("vm.device.get_instance", READ, BY_NUMBER, get_instance),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS, create),
+    Method::write("vm.device.update", WRITE, UPDATE_PARAMS, update),
+    Method::write("vm.device.delete", WRITE, DELETE_PARAMS, delete),
+    Method::read("vm.device.disk_choices", CHOICES, &[], disk_choices),
+    Method::read(
+        "vm.device.nic_attach_choices",
+        CHOICES,
+        &[],
+        nic_attach_choices,
+    ),
+    Method::read("vm.device.bind_choices", CHOICES, &[], |context, _| {
+        Ok(same(&display::bind_choices(&context.state.world)))
+    }),
+    Method::read("vm.device.iotype_choices", CHOICES, &[], |_, _| {
+        Ok(same(&["NATIVE", "THREADS", "IO_URING"]))
+    }),
+    Method::read("vm.device.usb_controller_choices", CHOICES, &[], |_, _| {
+        Ok(same(&USB_CONTROLLERS))
+    }),
+    Method::read(
+        "vm.device.usb_passthrough_choices",
+        CHOICES,
+        &[],
+        usb_choices,
+    ),
+    Method::read("vm.device.usb_passthrough_device", READ, DEVICE, usb_device),
+    Method::read(
+        "vm.device.passthrough_device_choices",
+        CHOICES,
+        &[],
+        pci_choices,
+    ),
+    Method::read("vm.device.pptdev_choices", CHOICES, &[], pci_choices)
+        .only(crate::version::Line::V25_10),
+    Method::read("vm.device.passthrough_device", READ, DEVICE, pci_device),
+    Method::read("vm.device.iommu_enabled", READ, &[], |context, _| {
+        Ok(json!(!context.state.world.pci.is_empty()))
+    }),
+];
+
+fn query_devices(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let secrets = context.sees_secrets();
+    let rows = context
+        .state
+        .world
+        .devices
+        .values()
+        .map(|found| device::entry(found, secrets))
+        .collect();
+    query::answer(rows, params, 0, "filters")
+}
+
+fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    query::one(entry(context, number(params, 0))?, params)
+}
+
+fn entry(context: &Context<'_>, id: i64) -> Result<Value, Failure> {
+    Ok(device::entry(
+        device::find(&context.state.world, id)?,
+        context.sees_secrets(),
+    ))
+}
+
+fn create(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let data = object(params, 0);
+    let attributes = data
+        .get("attributes")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let vm = int(&data, "vm").unwrap_or_default();
+    let id = device::create(
+        &mut context.state.world,
+        vm,
+        int(&data, "order"),
+        attributes,
+    )?;
+    entry(context, id)
+}
+
+fn update(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let id = number(params, 0);
+    device::update(&mut context.state.world, id, &object(params, 1))?;
+    entry(context, id)
+}
+
+fn delete(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    device::delete(
+        &mut context.state.world,
+        number(params, 0),
+        &object(params, 1),
+    )?;
+    Ok(json!(true))
+}
+
+/// Unlocked zvols that are not read-only, those of other VMs included (code reading: disk choices).
+fn disk_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let choices: Map<String, Value> = context
+        .state
+        .world
+        .datasets
+        .values()
+        .filter(|dataset| dataset.is_volume() && !dataset.locked)
+        .filter(|dataset| {
+            dataset
+                .properties
+                .get("readonly")
+                .is_none_or(|value| value != "on")
+        })
+        .map(|dataset| {
+            (
+                format!("/dev/zvol/{}", dataset.name.replace(' ', "+")),
+                json!(dataset.name),
+            )
+        })
+        .collect();
+    Ok(Value::Object(choices))
+}
+
+/// A map up to 25.10, two lists from 26 on. Recorded on both.
+fn nic_attach_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let world = &context.state.world;
+    if world.version.nic_choices_are_lists() {
+        let names = |bridge: bool| -> Vec<&str> {
+            nic::attachable(world)
+                .filter(|interface| (interface.kind == InterfaceKind::Bridge) == bridge)
+                .map(|interface| interface.name.as_str())
+                .collect()
+        };
+        return Ok(json!({"BRIDGE": names(true), "MACVLAN": names(false)}));
+    }
+    Ok(Value::Object(
+        nic::attachable(world)
+            .map(super::interface::choice)
+            .collect(),
+    ))
+}
+
+fn usb_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let world = &context.state.world;
+    Ok(Value::Object(
+        world
+            .usb
+            .iter()
+            .map(|device| (device.name.clone(), device.entry()))
+            .collect(),
+    ))
+}
+
+fn usb_device(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let name = word(params, 0);
+    let found = context
+        .state
+        .world
+        .usb
+        .iter()
+        .find(|device| device.name == name);
+    Ok(found.map_or_else(
+        || json!({"capability": {"product": null, "product_id": null, "vendor": null, "vendor_id": null, "bus": null, "device": null},
+                  "available": false, "error": "Device not found", "description": ""}),
+        crate::world::UsbDevice::entry,
+    ))
+}
+
+fn pci_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let world = &context.state.world;
+    Ok(Value::Object(
+        world
+            .pci
+            .iter()
+            .map(|device| (device.name.clone(), device.entry()))
+            .collect(),
+    ))
+}
+
+fn pci_device(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let name = word(params, 0);
+    let found = context
+        .state
+        .world
+        .pci
+        .iter()
+        .find(|device| device.name == name);
+    Ok(found.map_or_else(
+        || json!({"capability": {"class": null, "domain": null, "bus": null, "slot": null, "function": null, "product": "Not Available", "vendor": "Not Available"},
+                  "controller_type": null, "iommu_group": {}, "available": false, "drivers": [], "error": "Device not found",
+                  "device_path": null, "reset_mechanism_defined": false, "description": "", "critical": false}),
+        crate::world::PciDevice::entry,
+    ))
+}

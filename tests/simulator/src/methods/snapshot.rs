@@ -1,0 +1,117 @@
+//! `pool.snapshot.*`. Schema: 25.10.5.
+
+use serde_json::Value;
+
+use super::method::{Context, Method};
+use super::query::{self, BY_NAME, QUERY};
+use crate::errors::Failure;
+use crate::json::{object, word};
+use crate::rules::snapshot;
+use crate::schema::{Default, Field, Model, Type};
+
+const NONEMPTY: Type = Type::Text {
+    min: 1,
+    pattern: None,
+};
+
+macro_rules! create_model {
+    ($name:literal, $field:literal) => {
+        Model::closed(
+            $name,
+            &[
+                Field::required("dataset", NONEMPTY),
+                Field::flag("recursive"),
+                Field::with("exclude", Type::List(&NONEMPTY), Default::EmptyList),
+                Field::flag("vmware_sync"),
+                Field::with("properties", Type::Dict, Default::EmptyObject),
+                Field::required($field, NONEMPTY),
+            ],
+        )
+    };
+}
+
+static WITH_NAME: Model = create_model!("PoolSnapshotCreateWithName", "name");
+static WITH_SCHEMA: Model = create_model!("PoolSnapshotCreateWithSchema", "naming_schema");
+static DELETE: Model = Model::closed(
+    "PoolSnapshotDeleteOptions",
+    &[Field::flag("defer"), Field::flag("recursive")],
+);
+static CLONE: Model = Model::closed(
+    "PoolSnapshotCloneArgs",
+    &[
+        Field::required("snapshot", NONEMPTY),
+        Field::required("dataset_dst", NONEMPTY),
+        Field::with("dataset_properties", Type::Dict, Default::EmptyObject),
+    ],
+);
+static CREATE_PARAMS: &[Field] = &[Field::required(
+    "data",
+    Type::Union(&[&WITH_NAME, &WITH_SCHEMA]),
+)];
+static CLONE_PARAMS: &[Field] = &[Field::required("data", Type::Object(&CLONE))];
+static DELETE_PARAMS: &[Field] = &[
+    Field::required(
+        "id",
+        Type::Text {
+            min: 0,
+            pattern: None,
+        },
+    ),
+    Field::with("options", Type::Object(&DELETE), Default::EmptyObject),
+];
+
+pub(super) const METHODS: &[Method] = &[
+    Method::read(
+        "pool.snapshot.query",
+        &["SNAPSHOT_READ"],
+        QUERY,
+        query_snapshots,
+    ),
+    Method::read(
+        "pool.snapshot.get_instance",
+        &["SNAPSHOT_READ"],
+        BY_NAME,
+        get_instance,
+    ),
+    Method::write(
+        "pool.snapshot.create",
+        &["SNAPSHOT_WRITE"],
+        CREATE_PARAMS,
+        |context, params| snapshot::create(&mut context.state.world, &object(params, 0)),
+    ),
+    Method::write(
+        "pool.snapshot.clone",
+        &["DATASET_WRITE", "SNAPSHOT_WRITE"],
+        CLONE_PARAMS,
+        |context, params| snapshot::clone(&mut context.state.world, &object(params, 0)),
+    ),
+    Method::write(
+        "pool.snapshot.delete",
+        &["SNAPSHOT_DELETE"],
+        DELETE_PARAMS,
+        |context, params| {
+            snapshot::delete(
+                &mut context.state.world,
+                word(params, 0),
+                &object(params, 1),
+            )
+        },
+    ),
+];
+
+fn query_snapshots(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let options = query::options(params, 1);
+    let rows = context
+        .state
+        .world
+        .snapshots
+        .values()
+        .map(|found| snapshot::entry(found, &options))
+        .collect();
+    query::answer(rows, params, 0, "filters")
+}
+
+fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let found = snapshot::find(&context.state.world, word(params, 0))?;
+    query::one(snapshot::entry(found, &query::options(params, 1)), params)
+}

@@ -1,0 +1,10 @@
+//! Query filters and options of every `*.query` method: a filter engine over JSON rows.
+//!
+//! Behaviour and texts as recorded on 25.10.7 for `vm.query`; the operators come from the code of
+//! its `filter_list`. It does not know what a row is.
+
+mod filter;
+mod options;
+
+pub use filter::Filter;
+pub use options::{Options, apply};

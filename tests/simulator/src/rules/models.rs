@@ -1,0 +1,163 @@
+//! Models of `vm.create`, `vm.update` and the option objects of VM methods. Schema: 25.10.5, 26.0.0.
+
+use crate::schema::{Default, Field, Model, Type};
+use crate::version::Version;
+
+const INT: Type = Type::Int {
+    min: None,
+    max: None,
+};
+const TEXT: Type = Type::Text {
+    min: 0,
+    pattern: None,
+};
+const TEXT_OR_NULL: Type = Type::Nullable(&TEXT);
+const NAME: Type = Type::Text {
+    min: 1,
+    pattern: None,
+};
+const COUNT: Type = Type::at_least(1);
+const MIB: Type = Type::at_least(20);
+const CPU_MODES: Type = Type::OneOf(&["CUSTOM", "HOST-MODEL", "HOST-PASSTHROUGH"]);
+const BOOTLOADERS: Type = Type::OneOf(&["UEFI_CSM", "UEFI"]);
+const CLOCKS: Type = Type::OneOf(&["LOCAL", "UTC"]);
+const SECONDS: Type = Type::between(5, 300);
+
+macro_rules! vm_create_fields {
+    ($suspend:expr) => {
+        &[
+            Field::with("command_line_args", TEXT, Default::Text("")),
+            Field::with("cpu_mode", CPU_MODES, Default::Text("CUSTOM")),
+            Field::with("cpu_model", TEXT_OR_NULL, Default::Null),
+            Field::required("name", NAME),
+            Field::with("description", TEXT, Default::Text("")),
+            Field::with("vcpus", COUNT, Default::Int(1)),
+            Field::with("cores", COUNT, Default::Int(1)),
+            Field::with("threads", COUNT, Default::Int(1)),
+            Field::with("cpuset", TEXT_OR_NULL, Default::Null),
+            Field::with("nodeset", TEXT_OR_NULL, Default::Null),
+            Field::flag("enable_cpu_topology_extension"),
+            Field::flag("pin_vcpus"),
+            Field::with("suspend_on_snapshot", Type::Bool, Default::Bool($suspend)),
+            Field::flag("trusted_platform_module"),
+            Field::required("memory", MIB),
+            Field::with("min_memory", Type::Nullable(&MIB), Default::Null),
+            Field::flag("hyperv_enlightenments"),
+            Field::with("bootloader", BOOTLOADERS, Default::Text("UEFI")),
+            Field::with("bootloader_ovmf", TEXT_OR_NULL, Default::Null),
+            Field::with("autostart", Type::Bool, Default::Bool(true)),
+            Field::flag("hide_from_msr"),
+            Field::with("ensure_display_device", Type::Bool, Default::Bool(true)),
+            Field::with("time", CLOCKS, Default::Text("LOCAL")),
+            Field::with("shutdown_timeout", SECONDS, Default::Int(90)),
+            Field::with("arch_type", TEXT_OR_NULL, Default::Null),
+            Field::with("machine_type", TEXT_OR_NULL, Default::Null),
+            Field::with("uuid", TEXT_OR_NULL, Default::Null),
+            Field::flag("enable_secure_boot"),
+        ]
+    };
+}
+
+static VM_CREATE: Model = Model::closed("VMCreateArgs", vm_create_fields!(false));
+static VM_CREATE_26: Model = Model::closed("VMCreateArgs", vm_create_fields!(true));
+
+/// The model of `vm.create` in a version.
+pub(crate) fn vm_create(version: &Version) -> &'static Model {
+    if version.suspend_on_snapshot() {
+        &VM_CREATE_26
+    } else {
+        &VM_CREATE
+    }
+}
+
+/// The parameters of `vm.create` with the defaults of 25.10; 26 checks its own model again.
+pub(crate) static VM_CREATE_PARAMS: &[Field] =
+    &[Field::required("vm_create", Type::Object(&VM_CREATE))];
+/// The same for 26.
+pub(crate) static VM_CREATE_PARAMS_26: &[Field] =
+    &[Field::required("vm_create", Type::Object(&VM_CREATE_26))];
+
+/// Every field may be left out; firmware and secure boot cannot be changed any more.
+static VM_UPDATE: Model = Model::closed(
+    "VMUpdate",
+    &[
+        Field::absent("command_line_args", TEXT),
+        Field::absent("cpu_mode", CPU_MODES),
+        Field::absent("cpu_model", TEXT_OR_NULL),
+        Field::absent("name", NAME),
+        Field::absent("description", TEXT),
+        Field::absent("vcpus", COUNT),
+        Field::absent("cores", COUNT),
+        Field::absent("threads", COUNT),
+        Field::absent("cpuset", TEXT_OR_NULL),
+        Field::absent("nodeset", TEXT_OR_NULL),
+        Field::absent("enable_cpu_topology_extension", Type::Bool),
+        Field::absent("pin_vcpus", Type::Bool),
+        Field::absent("suspend_on_snapshot", Type::Bool),
+        Field::absent("trusted_platform_module", Type::Bool),
+        Field::absent("memory", MIB),
+        Field::absent("min_memory", Type::Nullable(&MIB)),
+        Field::absent("hyperv_enlightenments", Type::Bool),
+        Field::absent("bootloader", BOOTLOADERS),
+        Field::absent("autostart", Type::Bool),
+        Field::absent("hide_from_msr", Type::Bool),
+        Field::absent("ensure_display_device", Type::Bool),
+        Field::absent("time", CLOCKS),
+        Field::absent("shutdown_timeout", SECONDS),
+        Field::absent("arch_type", TEXT_OR_NULL),
+        Field::absent("machine_type", TEXT_OR_NULL),
+        Field::absent("uuid", TEXT_OR_NULL),
+    ],
+);
+
+static DELETE: Model = Model::closed(
+    "VMDeleteOptions",
+    &[Field::flag("zvols"), Field::flag("force")],
+);
+static START: Model = Model::closed("VMStartOptions", &[Field::flag("overcommit")]);
+static STOP: Model = Model::closed(
+    "VMStopOptions",
+    &[Field::flag("force"), Field::flag("force_after_timeout")],
+);
+static WEB_URI: Model = Model::closed(
+    "DisplayWebURIOptions",
+    &[Field::with(
+        "protocol",
+        Type::OneOf(&["HTTP", "HTTPS"]),
+        Default::Text("HTTP"),
+    )],
+);
+
+/// `vm.update`
+pub(crate) static VM_UPDATE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::required("vm_update", Type::Object(&VM_UPDATE)),
+];
+/// One id.
+pub(crate) static ID: &[Field] = &[Field::required("id", INT)];
+/// `vm.delete`
+pub(crate) static VM_DELETE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("options", Type::Object(&DELETE), Default::EmptyObject),
+];
+/// `vm.start`
+pub(crate) static VM_START_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("options", Type::Object(&START), Default::EmptyObject),
+];
+/// `vm.stop`
+pub(crate) static VM_STOP_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("options", Type::Object(&STOP), Default::EmptyObject),
+];
+/// `vm.clone`
+pub(crate) static VM_CLONE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("name", Type::Nullable(&NAME), Default::Null),
+];
+/// `vm.get_display_web_uri`
+pub(crate) static VM_WEB_URI_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("host", TEXT, Default::Text("")),
+    Field::with("options", Type::Object(&WEB_URI), Default::EmptyObject),
+];

@@ -1,0 +1,240 @@
+//! Rules of `pool.snapshot.*`. Texts recorded on 26.0.0-BETA.3; those of 25.10 by code reading (its
+//! helper passes ZFS's own words on).
+
+use serde_json::{Value, json};
+
+use crate::errors::{EBUSY, EEXIST, ENOENT, Failure};
+use crate::json::{Object, flag, given, text};
+use crate::query::Options;
+use crate::version::Line;
+use crate::world::{Dataset, Kind, Snapshot, World, parent_of, pool_of};
+
+/// `pool.snapshot.create`
+pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure> {
+    let dataset = text(data, "dataset").to_owned();
+    let name = if given(data, "name") {
+        text(data, "name").to_owned()
+    } else {
+        dated(text(data, "naming_schema"))
+    };
+    let line = world.version.line();
+    if !world.datasets.contains_key(&dataset) {
+        return Err(match line {
+            Line::V26 => {
+                Failure::exception("ZFSPathNotFoundException", format!("'{dataset}' not found"))
+            }
+            Line::V25_10 => Failure::fault(format!(
+                "Failed to snapshot {dataset}@{name}: dataset does not exist"
+            )),
+        });
+    }
+    if world.snapshots.contains_key(&format!("{dataset}@{name}")) {
+        return Err(match line {
+            Line::V26 => Failure::Validation {
+                class: "ValidationError",
+                complaints: vec![(
+                    Some("pool.snapshot.create".into()),
+                    format!("{name} already exists."),
+                    EEXIST,
+                )],
+            },
+            Line::V25_10 => Failure::fault(format!(
+                "Failed to snapshot {dataset}@{name}: dataset already exists"
+            )),
+        });
+    }
+    if name.contains(['/', '@', '#']) {
+        return Err(match line {
+            Line::V26 => Failure::exception("ZFSCoreException", "create snapshots failed"),
+            Line::V25_10 => {
+                Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name"))
+            }
+        });
+    }
+    let mut targets = vec![dataset.clone()];
+    if flag(data, "recursive") {
+        targets = world.tree_of(&dataset);
+    }
+    for target in targets {
+        world.take_snapshot(&target, &name);
+    }
+    let snapshot = find(world, &format!("{dataset}@{name}"))?;
+    let mut entry = entry(snapshot, &Options::default());
+    if let Some(entry) = entry.as_object_mut() {
+        entry.remove("holds");
+        entry.insert(
+            "properties".into(),
+            json!({
+                "createtxg": property(&snapshot.txg.to_string(), json!(snapshot.txg)),
+                "creation": property(&snapshot.created.to_string(), json!(snapshot.created)),
+            }),
+        );
+    }
+    Ok(entry)
+}
+
+/// `pool.snapshot.delete`
+pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Value, Failure> {
+    find(world, id)?;
+    let clones = world.clones_of(id);
+    if !clones.is_empty() {
+        if !(flag(options, "recursive") && world.version.destroys_clones())
+            && !flag(options, "defer")
+        {
+            return Err(match world.version.line() {
+                Line::V26 => Failure::Validation {
+                    class: "ValidationError",
+                    complaints: vec![(
+                        Some("zfs.resource.snapshot.destroy".into()),
+                        format!("'{id}' has the following clones: {}", clones.join(", ")),
+                        EBUSY,
+                    )],
+                },
+                Line::V25_10 => Failure::fault(format!(
+                    "Failed to delete snapshot: cannot destroy '{id}': snapshot has dependent clones"
+                )),
+            });
+        }
+        for clone in clones {
+            super::destroy::destroy(world, &clone, true)?;
+        }
+    }
+    world.snapshots.remove(id);
+    Ok(json!(true))
+}
+
+/// `pool.snapshot.clone`
+pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> {
+    let (id, target) = (text(data, "snapshot"), text(data, "dataset_dst"));
+    let line = world.version.line();
+    let Some(snapshot) = world.snapshots.get(id).cloned() else {
+        return Err(match line {
+            Line::V26 => {
+                Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found"))
+            }
+            Line::V25_10 => Failure::fault(format!(
+                "Failed to clone snapshot: cannot open '{id}': dataset does not exist"
+            )),
+        });
+    };
+    if world.datasets.contains_key(target) {
+        return Err(match line {
+            Line::V26 => Failure::exception(
+                "ZFSPathAlreadyExistsException",
+                format!("'{target}' already exists"),
+            ),
+            Line::V25_10 => {
+                Failure::fault(format!("Failed to clone snapshot: {target} already exists"))
+            }
+        });
+    }
+    if !parent_of(target).is_some_and(|parent| world.datasets.contains_key(parent)) {
+        return Err(Failure::call(
+            ENOENT,
+            format!("Failed to clone snapshot: parent of {target} does not exist"),
+        ));
+    }
+    let kind = match world
+        .datasets
+        .get(&snapshot.dataset)
+        .map(|dataset| dataset.kind)
+    {
+        Some(Kind::Volume {
+            size, block_size, ..
+        }) => Kind::Volume {
+            size,
+            block_size,
+            sparse: true,
+        },
+        _ => Kind::Filesystem,
+    };
+    let mut copy = Dataset::new(target, kind);
+    copy.origin = Some(id.to_owned());
+    world.datasets.insert(target.to_owned(), copy);
+    Ok(json!(true))
+}
+
+/// The snapshot, or the server's way of saying there is none.
+pub(crate) fn find<'a>(world: &'a World, id: &str) -> Result<&'a Snapshot, Failure> {
+    world
+        .snapshots
+        .get(id)
+        .ok_or_else(|| Failure::not_found("PoolSnapshot", id))
+}
+
+/// The entry of `pool.snapshot.query`. `extra.properties` asks for properties.
+pub(crate) fn entry(snapshot: &Snapshot, options: &Options) -> Value {
+    let mut properties = serde_json::Map::new();
+    for name in options
+        .extra
+        .get("properties")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let value = match name.as_str() {
+            Some("creation") => property(&snapshot.created.to_string(), json!(snapshot.created)),
+            Some("used") => property("0", json!(0)),
+            Some("createtxg") => property(&snapshot.txg.to_string(), json!(snapshot.txg)),
+            _ => continue,
+        };
+        properties.insert(name.as_str().unwrap_or_default().to_owned(), value);
+    }
+    json!({
+        "id": snapshot.id(), "properties": properties, "pool": pool_of(&snapshot.dataset), "name": snapshot.id(),
+        "type": "SNAPSHOT", "snapshot_name": snapshot.name, "dataset": snapshot.dataset,
+        "createtxg": snapshot.txg.to_string(), "holds": {},
+    })
+}
+
+fn property(raw: &str, parsed: Value) -> Value {
+    json!({"value": raw, "rawvalue": raw, "source": "NONE", "parsed": parsed})
+}
+
+/// A naming schema with the date filled in, as far as the usual fields go (UTC).
+fn dated(schema: &str) -> String {
+    let seconds = crate::world::machine::now_seconds();
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    [
+        ("%Y", format!("{year:04}")),
+        ("%m", format!("{month:02}")),
+        ("%d", format!("{day:02}")),
+        ("%H", format!("{:02}", rest / 3600)),
+        ("%M", format!("{:02}", rest / 60 % 60)),
+        ("%S", format!("{:02}", rest % 60)),
+    ]
+    .iter()
+    .fold(schema.to_owned(), |text, (field, value)| {
+        text.replace(field, value)
+    })
+}
+
+/// Year, month and day of a count of days since 1970 (Gregorian calendar).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(civil(20_779), (2026, 11, 22));
+    }
+}

@@ -1,0 +1,360 @@
+//! Rules of `vm.create` and `vm.update`, and the entry a VM is answered as.
+
+use serde_json::{Value, json};
+
+use crate::errors::{Complaint, EEXIST, EINVAL, Failure};
+use crate::json::{Object, flag, given, int, text};
+use crate::random;
+use crate::version::Version;
+use crate::world::{Event, Power, Vm, World};
+
+/// Firmware images. Recorded on 25.10.7: `vm.bootloader_ovmf_choices`.
+pub(crate) const FIRMWARE: [&str; 6] = [
+    "OVMF_CODE.secboot.fd",
+    "OVMF_CODE.fd",
+    "OVMF_CODE_4M.snakeoil.fd",
+    "OVMF_CODE_4M.secboot.fd",
+    "OVMF_CODE_4M.ms.fd",
+    "OVMF_CODE_4M.fd",
+];
+
+/// Guest machines by architecture; a small extract of what QEMU offers.
+pub(crate) const MACHINES: [(&str, &[&str]); 2] = [
+    (
+        "x86_64",
+        &["pc-i440fx-6.2", "pc-q35-6.2", "pc-q35-7.2", "q35", "pc"],
+    ),
+    ("i686", &["pc-i440fx-6.2", "pc"]),
+];
+
+/// CPU models; a small extract of what QEMU offers.
+pub(crate) const CPU_MODELS: [&str; 14] = [
+    "486",
+    "qemu32",
+    "qemu64",
+    "kvm64",
+    "Nehalem",
+    "Westmere",
+    "SandyBridge",
+    "IvyBridge",
+    "Haswell",
+    "Broadwell",
+    "Skylake-Server",
+    "Cascadelake-Server",
+    "EPYC",
+    "EPYC-Rome",
+];
+
+/// Largest product of sockets, cores and threads. Recorded on 25.10.7: `vm.maximum_supported_vcpus`.
+pub(crate) const MAX_VCPUS: i64 = 255;
+
+/// Checks a complete row; `id` is the VM's own on update. Order and texts as recorded on 25.10.7 and
+/// 26.0.0-BETA.3 (`vm.create`).
+pub(crate) fn check_vm(
+    world: &World,
+    schema: &str,
+    config: &Object,
+    id: Option<i64>,
+) -> Result<(), Failure> {
+    let mut complaints: Vec<Complaint> = Vec::new();
+    let mut complain = |attribute: &str, text: String, errno: i32| {
+        complaints.push((Some(format!("{schema}.{attribute}")), text, errno));
+    };
+    let vcpus: i64 = ["vcpus", "cores", "threads"]
+        .iter()
+        .filter_map(|key| int(config, key))
+        .product();
+
+    if text(config, "command_line_args")
+        .matches(['\'', '"'])
+        .count()
+        % 2
+        == 1
+    {
+        complain(
+            "command_line_args",
+            "Parse error: No closing quotation".into(),
+            EINVAL,
+        );
+    }
+    if vcpus > MAX_VCPUS {
+        complain(
+            "vcpus",
+            format!(
+                "Maximum {MAX_VCPUS} vcpus are supported.Please ensure the product of \"{schema}.vcpus\", \
+                 \"{schema}.cores\" and \"{schema}.threads\" is less than {MAX_VCPUS}."
+            ),
+            EINVAL,
+        );
+    }
+    if int(config, "min_memory")
+        .is_some_and(|min| int(config, "memory").is_some_and(|memory| min > memory))
+    {
+        complain(
+            "min_memory",
+            "Minimum memory should not be greater than defined/maximum memory".into(),
+            EINVAL,
+        );
+    }
+    if given(config, "cpu_model") {
+        if text(config, "cpu_mode") != "CUSTOM" {
+            let why = "This attribute should not be specified when \"cpu_mode\" is not \"CUSTOM\".";
+            complain("cpu_model", why.into(), EINVAL);
+        } else if !CPU_MODELS.contains(&text(config, "cpu_model")) {
+            complain(
+                "cpu_model",
+                "Please select a valid CPU model.".into(),
+                EINVAL,
+            );
+        }
+    }
+    check_machine(schema, config, &mut complain);
+    let name = text(config, "name");
+    if world
+        .vms
+        .values()
+        .any(|vm| vm.name() == name && Some(vm.id) != id)
+    {
+        complain("name", "This name already exists.".into(), EEXIST);
+    } else if !name
+        .chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    {
+        complain(
+            "name",
+            "Only alphanumeric characters are allowed.".into(),
+            EINVAL,
+        );
+    }
+    if flag(config, "pin_vcpus") {
+        if !given(config, "cpuset") {
+            complain(
+                "cpuset",
+                format!("Must be specified when \"{schema}.pin_vcpus\" is set."),
+                EINVAL,
+            );
+        } else if set_size(text(config, "cpuset")) != Some(vcpus) {
+            let why = format!(
+                "Number of cpus in \"{schema}.cpuset\" must be equal to total number vcpus if pinning is enabled."
+            );
+            complain("pin_vcpus", why, EINVAL);
+        }
+    }
+    check_firmware(config, &mut complain);
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::validation(complaints))
+    }
+}
+
+/// Fills in what the server decides itself. Recorded on 25.10.7: secure boot picks machine and firmware.
+pub(crate) fn fill_vm_defaults(config: &mut Object) {
+    let secure = flag(config, "enable_secure_boot");
+    if secure && !given(config, "machine_type") && !given(config, "arch_type") {
+        config.insert("arch_type".into(), json!("x86_64"));
+        config.insert("machine_type".into(), json!("pc-q35-6.2"));
+    }
+    if !given(config, "bootloader_ovmf") {
+        let firmware = if secure {
+            "OVMF_CODE_4M.secboot.fd"
+        } else {
+            "OVMF_CODE_4M.fd"
+        };
+        config.insert("bootloader_ovmf".into(), json!(firmware));
+    }
+    if !given(config, "uuid") {
+        config.insert("uuid".into(), json!(random::uuid()));
+    }
+}
+
+/// `vm.create`: checks, stores and answers the new VM.
+pub(crate) fn create(world: &mut World, mut config: Object) -> Result<i64, Failure> {
+    fill_vm_defaults(&mut config);
+    check_vm(world, "vm_create", &config, None)?;
+    let id = world.insert_vm(config);
+    announce(world, id, "added");
+    Ok(id)
+}
+
+/// `vm.update`: checks the merged row and stores it. Nothing of a running domain changes.
+pub(crate) fn update(world: &mut World, id: i64, changes: Object) -> Result<(), Failure> {
+    let version = world.version.clone();
+    let vm = find(world, id)?;
+    let (old_name, active, ever_started) = (vm.name().to_owned(), vm.is_active(), vm.ever_started);
+    let mut config = vm.config.clone();
+    config.extend(changes);
+    check_vm(world, "vm_update", &config, Some(id))?;
+    let new_name = text(&config, "name").to_owned();
+    // Recorded on 25.10.7: `vm.update` of a running VM.
+    if new_name != old_name && active {
+        return Err(Failure::fault(
+            "VM name can only be changed when VM is inactive",
+        ));
+    }
+    let loses_nvram =
+        new_name != old_name && text(&config, "bootloader") == "UEFI" && !ever_started;
+    if let Some(vm) = world.vms.get_mut(&id) {
+        vm.config = config;
+    }
+    announce(world, id, "changed");
+    // Recorded on 25.10.7: the new name is stored, then the missing NVRAM file is an error. A VM
+    // that never ran has none.
+    if loses_nvram && version.line() == crate::version::Line::V25_10 {
+        return Err(Failure::fault(format!(
+            "VM name has been updated but nvram file for {old_name} does not exist which can result in \
+             {new_name} VM not booting properly."
+        )));
+    }
+    Ok(())
+}
+
+/// The VM, or the server's way of saying there is none.
+pub(crate) fn find(world: &World, id: i64) -> Result<&Vm, Failure> {
+    world
+        .vms
+        .get(&id)
+        .ok_or_else(|| Failure::not_found("VM", &id.to_string()))
+}
+
+/// `status` of a VM. Recorded on 25.10.7 and 26.0.0-BETA.3: `vm.status`.
+pub(crate) fn status(version: &Version, vm: &Vm) -> Value {
+    match vm.power {
+        Power::Running { pid } => {
+            json!({"state": "RUNNING", "pid": pid, "domain_state": "RUNNING"})
+        }
+        Power::Suspended { pid } => {
+            json!({"state": "SUSPENDED", "pid": pid, "domain_state": "PAUSED"})
+        }
+        Power::Off if !vm.ever_started && version.domain_state_is_null_before_first_start() => {
+            json!({"state": "STOPPED", "pid": null, "domain_state": null})
+        }
+        Power::Off => json!({"state": "STOPPED", "pid": null, "domain_state": "SHUTOFF"}),
+    }
+}
+
+/// The entry of `vm.query`. Recorded on 25.10.7, order of members included.
+pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
+    let devices: Vec<Value> = world
+        .devices_of(vm.id)
+        .map(|device| super::device::entry(device, show_secrets))
+        .collect();
+    let shows = world.devices_of(vm.id).any(|device| {
+        device.dtype() == "DISPLAY"
+            && text(&device.attributes, "type") == "SPICE"
+            && flag(&device.attributes, "web")
+    });
+    let mut entry = vm.config.clone();
+    let secure = entry
+        .remove("enable_secure_boot")
+        .unwrap_or(Value::Bool(false));
+    entry.insert("devices".into(), Value::Array(devices));
+    entry.insert("display_available".into(), json!(shows));
+    entry.insert("id".into(), json!(vm.id));
+    entry.insert("status".into(), status(&world.version, vm));
+    entry.insert("enable_secure_boot".into(), secure);
+    Value::Object(entry)
+}
+
+/// Tells subscribers that a VM was added or changed. Recorded on 25.10.7: rows carry no devices and
+/// `extra.state` has words of its own; 26 sends the whole entry.
+pub(crate) fn announce(world: &mut World, id: i64, kind: &'static str) {
+    let Some(vm) = world.vms.get(&id) else { return };
+    let mut fields = entry(world, vm, false);
+    let state = match (kind, vm.power) {
+        ("added", _) => "NOSTATE",
+        (_, Power::Running { .. }) => "RUNNING",
+        (_, Power::Suspended { .. }) => "PAUSED",
+        (_, Power::Off) => "SHUTOFF",
+    };
+    let mut extra = None;
+    if !world.version.events_carry_full_entry() {
+        if let Some(fields) = fields.as_object_mut() {
+            fields.remove("devices");
+            if let (Some(status), Power::Off) = (
+                fields.get_mut("status").and_then(Value::as_object_mut),
+                vm.power,
+            ) {
+                status.insert("state".into(), json!("SHUTOFF"));
+            }
+        }
+        extra = Some(json!({"state": state}));
+    }
+    world.emit(Event {
+        kind,
+        collection: "vm.query",
+        id: json!(id),
+        fields: Some(fields),
+        extra,
+    });
+}
+
+fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+    let arch = text(config, "arch_type");
+    let machine = text(config, "machine_type");
+    if arch.is_empty() {
+        if !machine.is_empty() {
+            complain(
+                "arch_type",
+                format!("Must be specified when \"{schema}.machine_type\" is set"),
+                EINVAL,
+            );
+        }
+        return;
+    }
+    let Some((_, machines)) = MACHINES.iter().find(|(name, _)| *name == arch) else {
+        complain(
+            "arch_type",
+            "Specified architecture type is not supported on this system".into(),
+            EINVAL,
+        );
+        return;
+    };
+    if !machine.is_empty() && !machines.contains(&machine) {
+        let listed: Vec<String> = machines.iter().map(|name| format!("'{name}'")).collect();
+        complain(
+            "machine_type",
+            format!(
+                "Specified machine type is not supported for [{}] architecture type",
+                listed.join(", ")
+            ),
+            EINVAL,
+        );
+    }
+}
+
+fn check_firmware(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+    let firmware = text(config, "bootloader_ovmf");
+    if flag(config, "enable_secure_boot") {
+        if !text(config, "machine_type").contains("q35") {
+            complain(
+                "machine_type",
+                "Secure boot is only available in q35 machine type".into(),
+                EINVAL,
+            );
+        }
+        if !firmware.contains("secboot") {
+            let why =
+                "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
+            complain("bootloader_ovmf", why.into(), EINVAL);
+        }
+    }
+    if !firmware.is_empty() && !FIRMWARE.contains(&firmware) {
+        complain(
+            "bootloader_ovmf",
+            "Invalid bootloader ovmf choice specified".into(),
+            EINVAL,
+        );
+    }
+}
+
+/// How many numbers a set such as `0-3,5` holds.
+fn set_size(set: &str) -> Option<i64> {
+    let mut size = 0;
+    for part in set.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (i64, i64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        size += last - first + 1;
+    }
+    Some(size)
+}

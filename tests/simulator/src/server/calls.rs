@@ -1,0 +1,279 @@
+//! A call from its arrival to its answer: who may, what strikes, how long, and in how many steps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+use super::shared::Shared;
+use crate::errors::{EACCES, EBUSY, Failure};
+use crate::faults::{self, Effect};
+use crate::jobs::{JobState, NewJob};
+use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
+use crate::protocol::{self, Request};
+use crate::random;
+use crate::schema::check_params;
+use crate::session::Session;
+use crate::state::{ConnectionId, Outgoing, State};
+
+/// What a call needs of its connection.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) connection: ConnectionId,
+    pub(super) shared: Arc<Shared>,
+    /// One permit per call that may run at once.
+    pub(super) running: Arc<Semaphore>,
+    /// Calls that were not answered yet; [`run`] takes its own off at its end.
+    pub(super) in_flight: Arc<AtomicUsize>,
+}
+
+/// How a call is to go on.
+enum Admission {
+    Unknown,
+    Refused(Failure),
+    Throttled,
+    Go {
+        method: &'static Method,
+        strike: Option<Effect>,
+        journal: usize,
+    },
+}
+
+/// How a call ended.
+enum End {
+    Answer(Result<Value, Failure>),
+    Unknown,
+    Drop,
+}
+
+/// Runs a call and answers it.
+pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
+    // Closed semaphores do not occur: nobody closes this one.
+    let permit = line.running.clone().acquire_owned().await;
+    let (end, journal) = decide(&line, &request, in_flight).await;
+    drop(permit);
+    line.in_flight.fetch_sub(1, Ordering::SeqCst);
+    line.shared.with(|state| {
+        if let (Some(journal), End::Answer(outcome)) = (journal, &end) {
+            state.journal.ended(journal, outcome.is_ok());
+        }
+        let frames = state.world.version.traces_have_frames();
+        let text = match (end, &request.id) {
+            (End::Drop, _) => {
+                if let Some(link) = state.links.get(&line.connection) {
+                    link.send(Outgoing::Drop).ok();
+                }
+                return;
+            }
+            (_, None) => return,
+            (End::Unknown, Some(id)) => protocol::method_unknown(id),
+            (End::Answer(Ok(result)), Some(id)) => protocol::result(id, &result),
+            (End::Answer(Err(failure)), Some(id)) => protocol::failed(id, &failure, frames),
+        };
+        state.send(line.connection, text.to_string());
+    });
+}
+
+async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Option<usize>) {
+    let shared = &line.shared;
+    let admission = shared.with(|state| admit(state, line.connection, request, in_flight));
+    let (method, strike, journal) = match admission {
+        Admission::Unknown => return (End::Unknown, None),
+        Admission::Refused(failure) => return (End::Answer(Err(failure)), None),
+        Admission::Throttled => {
+            // Code reading: a random pause of 1 to 10 s, then EBUSY.
+            sleep(Duration::from_secs(random::between(1, 10))).await;
+            return (
+                End::Answer(Err(Failure::call(EBUSY, "Rate Limit Exceeded"))),
+                None,
+            );
+        }
+        Admission::Go {
+            method,
+            strike,
+            journal,
+        } => (method, strike, journal),
+    };
+    let delay = shared.latency + strike.as_ref().map_or(Duration::ZERO, Effect::delay);
+    if !delay.is_zero() {
+        sleep(delay).await;
+    }
+    let end = match strike {
+        Some(Effect::Fail {
+            code,
+            errno,
+            text,
+            attribute,
+        }) => End::Answer(Err(faults::failure(
+            code,
+            errno,
+            &text,
+            attribute.as_deref(),
+        ))),
+        Some(Effect::Pretend { result }) => End::Answer(Ok(result)),
+        Some(Effect::DropBeforeCommit) => End::Drop,
+        Some(Effect::DropAfterCommit) => {
+            let outcome = execute(line, method, request).await;
+            shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
+            End::Drop
+        }
+        Some(Effect::Delay { .. }) | None => End::Answer(execute(line, method, request).await),
+    };
+    (end, Some(journal))
+}
+
+/// Recorded on 25.10.7: an unknown name is told apart before anything else is asked.
+fn admit(
+    state: &mut State,
+    connection: ConnectionId,
+    request: &Request,
+    in_flight: usize,
+) -> Admission {
+    let Some(method) = methods::find(&state.world.version, &request.method) else {
+        return Admission::Unknown;
+    };
+    let journal = state.journal.arrived(
+        connection,
+        method.name,
+        &request.params,
+        method.mutates,
+        in_flight,
+    );
+    let Some(session) = state.sessions.get(&connection) else {
+        return Admission::Refused(Failure::not_authenticated());
+    };
+    match (method.access, &session.login) {
+        (Access::Roles(_), None) => return Admission::Refused(Failure::not_authenticated()),
+        (Access::Roles(roles), Some(login)) if !login.role.covers(roles) => {
+            return Admission::Refused(Failure::call(EACCES, "Not authorized"));
+        }
+        (Access::Anonymous, None) if state.world.rate_limit => {
+            if state
+                .limiter
+                .is_exceeded(method.name, session.peer.ip(), Instant::now())
+            {
+                return Admission::Throttled;
+            }
+        }
+        _ => {}
+    }
+    let strike = state.faults.strike(method.name, &request.params);
+    Admission::Go {
+        method,
+        strike,
+        journal,
+    }
+}
+
+async fn execute(
+    line: &Line,
+    method: &'static Method,
+    request: &Request,
+) -> Result<Value, Failure> {
+    let Some(lock) = method.job else {
+        return drive(line, method, &request.params, None).await;
+    };
+    let shared = Arc::clone(&line.shared);
+    let (job, withheld) = shared.with(|state| {
+        let session = state.sessions.get(&line.connection);
+        let new = NewJob {
+            method: method.name.to_owned(),
+            arguments: request.params.clone(),
+            message_id: request.id.clone(),
+            user: session
+                .and_then(|session| session.login.as_ref())
+                .map(|login| login.user.clone())
+                .unwrap_or_default(),
+            credentials: session.map_or(Value::Null, Session::credentials),
+            lock: lock(&request.params),
+        };
+        let withheld = session.is_some_and(|session| !session.legacy_jobs);
+        let (job, event) = state.jobs.add(new);
+        state.world.emit(event);
+        (job, withheld)
+    });
+    // The job outlives its caller's connection (recorded on 25.10.7), so it is no child of this call.
+    let work = tokio::spawn(work_off(line.clone(), method, request.params.clone(), job));
+    if !withheld {
+        return Ok(job.into());
+    }
+    // It only ends by itself or with the runtime.
+    work.await.unwrap_or(Ok(Value::Null))
+}
+
+/// A job from its queue to its end.
+async fn work_off(
+    line: Line,
+    method: &'static Method,
+    params: Vec<Value>,
+    job: i64,
+) -> Result<Value, Failure> {
+    let shared = &line.shared;
+    loop {
+        // Registered before looking, so that an end in between is not missed.
+        let ended = shared.job_ended.notified();
+        let started = shared.with(|state| {
+            let event = state.jobs.try_start(job);
+            let started = event.is_some();
+            state.world.events.extend(event);
+            started
+        });
+        if started {
+            break;
+        }
+        ended.await;
+    }
+    let outcome = drive(&line, method, &params, Some(job)).await;
+    shared.with(|state| {
+        let events = state.jobs.finish(job, outcome.clone());
+        state.world.events.extend(events);
+    });
+    shared.job_ended.notify_waiters();
+    outcome
+}
+
+/// Takes a method's steps, with the time between them.
+async fn drive(
+    line: &Line,
+    method: &Method,
+    params: &[Value],
+    job: Option<i64>,
+) -> Result<Value, Failure> {
+    let mut progress = Progress { step: 0, job };
+    let mut checked = None;
+    loop {
+        let step = line.shared.with(|state| {
+            if job
+                .and_then(|job| state.jobs.get(job))
+                .is_some_and(|job| job.state == JobState::Aborted)
+            {
+                return Step::Done(Ok(Value::Null));
+            }
+            let params = match checked
+                .take()
+                .map_or_else(|| check_params(method.params, params), Ok)
+            {
+                Ok(params) => params,
+                Err(failure) => return Step::Done(Err(failure)),
+            };
+            let mut context = Context {
+                state,
+                connection: line.connection,
+            };
+            let step = match method.run {
+                Run::Now(run) => Step::Done(run(&mut context, &params)),
+                Run::Steps(run) => run(&mut context, &params, &mut progress),
+            };
+            checked = Some(params);
+            step
+        });
+        match step {
+            Step::Done(outcome) => return outcome,
+            Step::Wait(pause) => sleep(pause).await,
+        }
+        progress.step += 1;
+    }
+}

@@ -1,0 +1,93 @@
+//! Accepts connections and tells plain HTTP from WebSocket upgrades.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::connection;
+use super::http::{self, Head};
+use super::shared::Shared;
+
+/// Serves until told to stop.
+pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let mut stopping = shared.stopping.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return,
+        };
+        let Ok((stream, peer)) = accepted else {
+            continue;
+        };
+        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            let ended = match acceptor {
+                None => welcome(stream, peer, false, shared).await,
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => welcome(stream, peer, true, shared).await,
+                    Err(error) => Err(error),
+                },
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%peer, %error, "connection failed");
+            }
+        });
+    }
+}
+
+async fn welcome<S>(
+    mut stream: S,
+    peer: SocketAddr,
+    tls: bool,
+    shared: Arc<Shared>,
+) -> std::io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some((head, rest)) = http::read_head(&mut stream).await? else {
+        return Ok(());
+    };
+    let version = shared.with(|state| state.world.version.clone());
+    if head.path == "/api/versions" && head.method == "GET" {
+        let body = serde_json::json!(version.api_versions()).to_string();
+        return stream
+            .write_all(http::response("200 OK", "application/json", &body).as_bytes())
+            .await;
+    }
+    let served = head
+        .path
+        .strip_prefix("/api/")
+        .is_some_and(|name| version.serves(name));
+    if !served {
+        return stream
+            .write_all(http::response("404 Not Found", "text/plain", "404: Not Found").as_bytes())
+            .await;
+    }
+    let Some(key) = upgrade_key(&head) else {
+        let body = "No WebSocket UPGRADE hdr: None\n Can \"Upgrade\" only to \"WebSocket\".";
+        return stream
+            .write_all(http::response("400 Bad Request", "text/plain", body).as_bytes())
+            .await;
+    };
+    let accepted = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    stream.write_all(accepted.as_bytes()).await?;
+    stream.flush().await?;
+    let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
+    connection::talk(socket, peer, tls, shared).await;
+    Ok(())
+}
+
+fn upgrade_key(head: &Head) -> Option<&str> {
+    head.header("upgrade")
+        .filter(|value| value.eq_ignore_ascii_case("websocket"))?;
+    head.header("sec-websocket-key")
+}

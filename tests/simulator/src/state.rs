@@ -1,0 +1,108 @@
+//! Everything behind the one lock: the world, who is connected, jobs, the journal and faults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::faults::Faults;
+use crate::jobs::Jobs;
+use crate::journal::Journal;
+use crate::limiter::RateLimiter;
+use crate::session::Session;
+use crate::world::{Event, World};
+
+/// Tells connections apart; grows from 1.
+pub type ConnectionId = u64;
+
+/// What a connection's task is told to do.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// Send this text frame.
+    Text(String),
+    /// Drop the TCP connection without a word.
+    Drop,
+}
+
+/// Everything that changes.
+pub(crate) struct State {
+    pub(crate) world: World,
+    pub(crate) sessions: BTreeMap<ConnectionId, Session>,
+    pub(crate) links: BTreeMap<ConnectionId, UnboundedSender<Outgoing>>,
+    pub(crate) jobs: Jobs,
+    pub(crate) journal: Journal,
+    pub(crate) faults: Faults,
+    pub(crate) limiter: RateLimiter,
+    last_connection: ConnectionId,
+}
+
+impl State {
+    /// A fresh start in this world.
+    pub(crate) fn new(world: World, faults: Faults) -> Self {
+        Self {
+            world,
+            sessions: BTreeMap::new(),
+            links: BTreeMap::new(),
+            jobs: Jobs::default(),
+            journal: Journal::default(),
+            faults,
+            limiter: RateLimiter::default(),
+            last_connection: 0,
+        }
+    }
+
+    /// A connection was made.
+    pub(crate) fn connect(
+        &mut self,
+        peer: SocketAddr,
+        tls: bool,
+        link: UnboundedSender<Outgoing>,
+    ) -> ConnectionId {
+        self.last_connection += 1;
+        let id = self.last_connection;
+        self.sessions.insert(id, Session::new(peer, tls));
+        self.links.insert(id, link);
+        self.journal.connected(id);
+        id
+    }
+
+    /// A connection is gone. Its jobs go on.
+    pub(crate) fn disconnect(&mut self, id: ConnectionId) {
+        self.sessions.remove(&id);
+        self.links.remove(&id);
+    }
+
+    /// Sends a frame to a connection, if it is still there.
+    pub(crate) fn send(&self, connection: ConnectionId, text: String) {
+        if let Some(link) = self.links.get(&connection) {
+            // A closed channel means the connection's task has just ended.
+            link.send(Outgoing::Text(text)).ok();
+        }
+    }
+
+    /// Hands the events of the last change to their subscribers.
+    pub(crate) fn publish(&mut self) {
+        for event in std::mem::take(&mut self.world.events) {
+            let text = notification(&event).to_string();
+            for (connection, session) in &self.sessions {
+                if session.hears(event.collection) {
+                    self.send(*connection, text.clone());
+                }
+            }
+        }
+    }
+}
+
+/// The frame of an event. Recorded on 25.10.7: `collection_update` with an object as parameters.
+fn notification(event: &Event) -> Value {
+    let mut params = json!({"msg": event.kind, "collection": event.collection, "id": event.id});
+    if let Some(params) = params.as_object_mut() {
+        for (key, value) in [("fields", &event.fields), ("extra", &event.extra)] {
+            if let Some(value) = value {
+                params.insert(key.into(), value.clone());
+            }
+        }
+    }
+    json!({"jsonrpc": "2.0", "method": "collection_update", "params": params})
+}
