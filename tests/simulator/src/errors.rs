@@ -4,34 +4,34 @@
 use serde_json::{Value, json};
 
 /// One line of a validation error: the attribute (or none), what is wrong, the errno.
-pub type Complaint = (Option<String>, String, i32);
+pub(crate) type Complaint = (Option<String>, String, i32);
 
 /// "No such file or directory"; also what a missing VM or dataset carries.
-pub const ENOENT: i32 = 2;
+pub(crate) const ENOENT: i32 = 2;
 /// Not enough memory for a guest.
-pub const ENOMEM: i32 = 12;
+pub(crate) const ENOMEM: i32 = 12;
 /// The caller's roles do not cover the method.
-pub const EACCES: i32 = 13;
+pub(crate) const EACCES: i32 = 13;
 /// The errno of a refusal that names none.
-pub const EFAULT: i32 = 14;
+pub(crate) const EFAULT: i32 = 14;
 /// Something is in use.
-pub const EBUSY: i32 = 16;
+pub(crate) const EBUSY: i32 = 16;
 /// A name is taken.
-pub const EEXIST: i32 = 17;
+pub(crate) const EEXIST: i32 = 17;
 /// A directory was needed.
-pub const ENOTDIR: i32 = 20;
+pub(crate) const ENOTDIR: i32 = 20;
 /// The errno of every validation error as a whole.
-pub const EINVAL: i32 = 22;
+pub(crate) const EINVAL: i32 = 22;
 /// Something has children or snapshots.
-pub const ENOTEMPTY: i32 = 39;
+pub(crate) const ENOTEMPTY: i32 = 39;
 /// The method exists but not in this API version.
-pub const ENOMETHOD: i32 = 201;
+pub(crate) const ENOMETHOD: i32 = 201;
 /// Nobody is logged in on the connection.
-pub const ENOTAUTHENTICATED: i32 = 207;
+pub(crate) const ENOTAUTHENTICATED: i32 = 207;
 
 /// A refused call.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Arguments or state failed validation (code -32602, errno always 22).
     Validation {
         /// `ValidationErrors`, or `InstanceNotFound` for a missing object.
@@ -66,12 +66,12 @@ pub enum Failure {
 
 impl Failure {
     /// A refusal with errno 14, as nearly all refusals of the server are.
-    pub fn fault(text: impl Into<String>) -> Self {
+    pub(crate) fn fault(text: impl Into<String>) -> Self {
         Self::call(EFAULT, text)
     }
 
     /// A refusal with an errno.
-    pub fn call(errno: i32, text: impl Into<String>) -> Self {
+    pub(crate) fn call(errno: i32, text: impl Into<String>) -> Self {
         Self::Call {
             errno,
             text: text.into(),
@@ -79,12 +79,12 @@ impl Failure {
     }
 
     /// One problem with one attribute (errno 22).
-    pub fn invalid(attribute: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn invalid(attribute: impl Into<String>, text: impl Into<String>) -> Self {
         Self::validation(vec![(Some(attribute.into()), text.into(), EINVAL)])
     }
 
     /// Several problems.
-    pub fn validation(complaints: Vec<Complaint>) -> Self {
+    pub(crate) fn validation(complaints: Vec<Complaint>) -> Self {
         Self::Validation {
             class: "ValidationErrors",
             complaints,
@@ -94,7 +94,7 @@ impl Failure {
     /// `get_instance`, `update` and `delete` on something that is not there.
     ///
     /// Recorded on 25.10.7: `vm.get_instance`, code -32602 with a null attribute.
-    pub fn not_found(kind: &str, id: &str) -> Self {
+    pub(crate) fn not_found(kind: &str, id: &str) -> Self {
         Self::Validation {
             class: "InstanceNotFound",
             complaints: vec![(None, format!("{kind} {id} does not exist"), ENOENT)],
@@ -102,7 +102,7 @@ impl Failure {
     }
 
     /// An exception of the given class.
-    pub fn exception(class: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn exception(class: impl Into<String>, text: impl Into<String>) -> Self {
         Self::Exception {
             class: class.into(),
             text: text.into(),
@@ -110,13 +110,13 @@ impl Failure {
     }
 
     /// A call before login. Recorded on 25.10.7.
-    pub fn not_authenticated() -> Self {
+    pub(crate) fn not_authenticated() -> Self {
         Self::call(ENOTAUTHENTICATED, "Not authenticated")
     }
 
     /// The `error` member of a JSON-RPC response. `frames` adds the stack frames that servers up
     /// to 25.10 send (always empty here: nobody can use ours).
-    pub fn to_json(&self, frames: bool) -> Value {
+    pub(crate) fn to_json(&self, frames: bool) -> Value {
         let (code, message) = match self {
             Self::Validation { .. } => (-32602, "Invalid params"),
             Self::Scripted {
@@ -153,7 +153,7 @@ impl Failure {
     }
 
     /// The `reason` text: what a person would read.
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         match self {
             Self::Validation {
                 class: "InstanceNotFound",
@@ -170,7 +170,7 @@ impl Failure {
     }
 
     /// `exc_info` of a failed job. Recorded on 25.10.7: `core.get_jobs`.
-    pub fn exc_info(&self) -> Value {
+    pub(crate) fn exc_info(&self) -> Value {
         let (kind, errno) = match self {
             Self::Validation { complaints, .. } => (
                 "VALIDATION",
@@ -223,7 +223,7 @@ impl Failure {
 }
 
 /// The name of an errno as TrueNAS writes it; POSIX ones and those of the middleware's own range.
-pub fn errname(errno: i32) -> &'static str {
+pub(crate) fn errname(errno: i32) -> &'static str {
     match errno {
         1 => "EPERM",
         ENOENT => "ENOENT",

@@ -22,6 +22,8 @@
 //! lies an asynchronous shell that only frames, delays and routes. Which server a rule was taken
 //! from stands beside the rule.
 
+#[cfg(test)]
+mod bench;
 mod errors;
 mod faults;
 mod jobs;

@@ -6,17 +6,13 @@ use super::method::{Access, Context, Method};
 use crate::errors::{EINVAL, Failure};
 use crate::json::{flag, object, text, word};
 use crate::random;
-use crate::schema::{Default, Field, Model, Type};
+use crate::schema::{Default, Field, Model, TEXT, Type};
 use crate::session::Login;
 use crate::state::State;
 use crate::version::Line;
 use crate::world::machine::now_seconds;
 use crate::world::{Role, Token};
 
-const WORD: Type = Type::Text {
-    min: 0,
-    pattern: None,
-};
 const OPTIONS: Field = Field::with(
     "login_options",
     Type::Object(&LOGIN_OPTIONS),
@@ -31,8 +27,8 @@ static API_KEY: Model = Model::closed(
     "AuthApiKeyPlain",
     &[
         mechanism(&["API_KEY_PLAIN"]),
-        Field::required("username", WORD),
-        Field::required("api_key", WORD),
+        Field::required("username", TEXT),
+        Field::required("api_key", TEXT),
         OPTIONS,
     ],
 );
@@ -40,8 +36,8 @@ static PASSWORD: Model = Model::closed(
     "AuthPasswordPlain",
     &[
         mechanism(&["PASSWORD_PLAIN"]),
-        Field::required("username", WORD),
-        Field::required("password", WORD),
+        Field::required("username", TEXT),
+        Field::required("password", TEXT),
         OPTIONS,
     ],
 );
@@ -49,7 +45,7 @@ static TOKEN: Model = Model::closed(
     "AuthTokenPlain",
     &[
         mechanism(&["TOKEN_PLAIN"]),
-        Field::required("token", WORD),
+        Field::required("token", TEXT),
         OPTIONS,
     ],
 );
@@ -57,7 +53,7 @@ static OTP: Model = Model::closed(
     "AuthOTPToken",
     &[
         mechanism(&["OTP_TOKEN"]),
-        Field::required("otp_token", WORD),
+        Field::required("otp_token", TEXT),
         OPTIONS,
     ],
 );
@@ -76,12 +72,12 @@ static LOGIN_EX: &[Field] = &[Field::required(
     },
 )];
 static LOGIN: &[Field] = &[
-    Field::required("username", WORD),
-    Field::required("password", WORD),
-    Field::with("otp_token", Type::Nullable(&WORD), Default::Null),
+    Field::required("username", TEXT),
+    Field::required("password", TEXT),
+    Field::with("otp_token", Type::Nullable(&TEXT), Default::Null),
 ];
-static KEY: &[Field] = &[Field::required("api_key", WORD)];
-static TOKEN_TEXT: &[Field] = &[Field::required("token", WORD)];
+static KEY: &[Field] = &[Field::required("api_key", TEXT)];
+static TOKEN_TEXT: &[Field] = &[Field::required("token", TEXT)];
 static GENERATE: &[Field] = &[
     Field::with(
         "ttl",

@@ -10,17 +10,9 @@ use crate::errors::Failure;
 use crate::jobs::JobState;
 use crate::json::{number, object, word};
 use crate::random;
-use crate::schema::{Default, Field, Model, Type, check_params};
+use crate::schema::{Default, Field, INT, Model, TEXT, Type, check_params};
 use crate::world::Role;
 
-const INT: Type = Type::Int {
-    min: None,
-    max: None,
-};
-const WORD: Type = Type::Text {
-    min: 0,
-    pattern: None,
-};
 /// How often `core.job_wait` looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -36,11 +28,11 @@ static OPTIONS: Model = Model {
     rule: None,
 };
 static SET_OPTIONS: &[Field] = &[Field::required("options", Type::Object(&OPTIONS))];
-static EVENT: &[Field] = &[Field::required("event", WORD)];
-static SUBSCRIPTION: &[Field] = &[Field::required("id_", WORD)];
+static EVENT: &[Field] = &[Field::required("event", TEXT)];
+static SUBSCRIPTION: &[Field] = &[Field::required("id_", TEXT)];
 static ID: &[Field] = &[Field::required("id", INT)];
 static GET_METHODS: &[Field] = &[
-    Field::with("service", Type::Nullable(&WORD), Default::Null),
+    Field::with("service", Type::Nullable(&TEXT), Default::Null),
     Field::with(
         "target",
         Type::OneOf(&["WS", "CLI", "REST"]),
@@ -48,9 +40,9 @@ static GET_METHODS: &[Field] = &[
     ),
 ];
 static BULK: &[Field] = &[
-    Field::required("method", WORD),
+    Field::required("method", TEXT),
     Field::required("params", Type::List(&Type::List(&Type::Any))),
-    Field::with("description", Type::Nullable(&WORD), Default::Null),
+    Field::with("description", Type::Nullable(&TEXT), Default::Null),
 ];
 
 pub(super) const METHODS: &[Method] = &[

@@ -8,16 +8,12 @@ use super::vm_info::same;
 use crate::errors::Failure;
 use crate::json::{int, number, object, word};
 use crate::rules::{DEVICE_ATTRIBUTES, USB_CONTROLLERS, device, display, nic};
-use crate::schema::{Default, Field, Model, Type};
+use crate::schema::{Default, Field, INT, Model, Type};
 use crate::world::InterfaceKind;
 
 const READ: &[&str] = &["VM_DEVICE_READ"];
 const WRITE: &[&str] = &["VM_DEVICE_WRITE"];
 const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_DEVICE_READ"];
-const INT: Type = Type::Int {
-    min: None,
-    max: None,
-};
 
 static CREATE: Model = Model::closed(
     "VMDeviceCreateArgs",

@@ -49,7 +49,7 @@ fn stat(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
         }
         let now = now_seconds();
         for key in ["atime", "mtime", "ctime", "btime"] {
-            found.insert(key.into(), json!(now));
+            found.insert(key.into(), json!(now as f64));
         }
         for (key, value) in [
             ("dev", json!(113)),

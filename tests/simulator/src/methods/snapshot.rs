@@ -7,12 +7,7 @@ use super::query::{self, BY_NAME, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::snapshot;
-use crate::schema::{Default, Field, Model, Type};
-
-const NONEMPTY: Type = Type::Text {
-    min: 1,
-    pattern: None,
-};
+use crate::schema::{Default, Field, Model, NONEMPTY, Type};
 
 macro_rules! create_model {
     ($name:literal, $field:literal) => {

@@ -59,8 +59,10 @@ fn entry(context: &Context<'_>, id: i64) -> Result<Value, Failure> {
 /// Recorded on 25.10.7: an unknown id is `MatchNotFound` here, not a validation error.
 fn status(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let world = &context.state.world;
-    match world.vms.get(&number(params, 0)) {
+    let id = number(params, 0);
+    match world.vms.get(&id) {
         Some(found) => Ok(vm::status(&world.version, found)),
+        None if world.version.line() == Line::V26 => Err(Failure::not_found("VM", &id.to_string())),
         None => Err(Failure::exception("MatchNotFound", "MatchNotFound()")),
     }
 }

@@ -7,7 +7,7 @@ use crate::errors::Failure;
 
 /// A parsed filter.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// One comparison.
     Compare {
         /// Dotted name of the field.
@@ -30,7 +30,7 @@ const OPERATORS: [&str; 14] = [
 impl Filter {
     /// Parses the first parameter of a query. Errors carry the given attribute, as the server's
     /// model validator does.
-    pub fn parse_all(attribute: &str, filters: &[Value]) -> Result<Vec<Self>, Failure> {
+    pub(crate) fn parse_all(attribute: &str, filters: &[Value]) -> Result<Vec<Self>, Failure> {
         filters
             .iter()
             .map(|filter| Self::parse(attribute, filter))
@@ -39,7 +39,7 @@ impl Filter {
 
     /// Whether a row satisfies this filter. A field that is not there is never equal to anything
     /// (recorded on 25.10.7: an unknown field name gives an empty result, not an error).
-    pub fn matches(&self, row: &Value) -> Result<bool, Failure> {
+    pub(crate) fn matches(&self, row: &Value) -> Result<bool, Failure> {
         match self {
             Self::AnyOf(branches) => {
                 for branch in branches {

@@ -6,5 +6,5 @@
 mod filter;
 mod options;
 
-pub use filter::Filter;
-pub use options::{Options, apply};
+pub(crate) use filter::Filter;
+pub(crate) use options::{Options, apply};

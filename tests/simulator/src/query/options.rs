@@ -9,26 +9,26 @@ use crate::errors::Failure;
 
 /// The second parameter of a query, already validated by its schema.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Options {
-    /// Sort keys, most significant first.
-    pub order_by: Vec<String>,
+pub(crate) struct Options {
+    /// Sort keys; the last one decides.
+    pub(crate) order_by: Vec<String>,
     /// Fields to keep, with their names in the answer.
-    pub select: Vec<(String, String)>,
+    pub(crate) select: Vec<(String, String)>,
     /// Answer the number of rows.
-    pub count: bool,
+    pub(crate) count: bool,
     /// Answer the first row instead of a list.
-    pub get: bool,
+    pub(crate) get: bool,
     /// Rows to leave out at the start; negative counts from the end.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// Rows to keep; 0 keeps all, negative leaves out from the end.
-    pub limit: i64,
+    pub(crate) limit: i64,
     /// Method specific options.
-    pub extra: Map<String, Value>,
+    pub(crate) extra: Map<String, Value>,
 }
 
 impl Options {
     /// Reads a validated options object.
-    pub fn read(value: &Value) -> Self {
+    pub(crate) fn read(value: &Value) -> Self {
         let list = |key: &str| {
             value
                 .get(key)
@@ -57,7 +57,7 @@ impl Options {
     }
 
     /// Whether a method-specific flag is set in `extra`.
-    pub fn extra_flag(&self, key: &str, default: bool) -> bool {
+    pub(crate) fn extra_flag(&self, key: &str, default: bool) -> bool {
         self.extra
             .get(key)
             .and_then(Value::as_bool)
@@ -70,7 +70,11 @@ impl Options {
 /// # Errors
 /// `get` without a match is the server's `MatchNotFound` (recorded on 25.10.7: errno 22, not 2);
 /// comparing unlike types and ordering by an unknown field are exceptions too.
-pub fn apply(rows: Vec<Value>, filters: &[Filter], options: &Options) -> Result<Value, Failure> {
+pub(crate) fn apply(
+    rows: Vec<Value>,
+    filters: &[Filter],
+    options: &Options,
+) -> Result<Value, Failure> {
     let mut kept = Vec::new();
     for row in rows {
         if all_match(filters, &row)? {
@@ -81,7 +85,9 @@ pub fn apply(rows: Vec<Value>, filters: &[Filter], options: &Options) -> Result<
     if options.count {
         return Ok(kept.len().into());
     }
-    for key in options.order_by.iter().rev() {
+    // Recorded on 25.10.7 and 26.0.0-BETA.3: the server sorts by one key after the other from the
+    // first on, so the last one decides and the earlier ones only break its ties.
+    for key in &options.order_by {
         sort(&mut kept, key)?;
     }
     let kept = page(kept, options.offset, options.limit);
@@ -249,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_ordered_by_several_keys() {
+    fn rows_are_ordered_by_the_last_key_and_the_others_break_ties() {
         check(
-            json!({"select": ["id"], "order_by": ["size", "-id"]}),
+            json!({"select": ["id"], "order_by": ["-id", "size"]}),
             json!([{"id": 3}, {"id": 2}, {"id": 1}]),
         );
         check(

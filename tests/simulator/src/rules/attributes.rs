@@ -1,22 +1,8 @@
 //! Models of device attributes, one per type. Schema: 25.10.5, the same in 26.0.0 as far as used.
 
 use crate::json::{flag, given};
-use crate::schema::{Default, Field, Model, Type};
+use crate::schema::{Default, Field, INT, INT_OR_NULL, Model, NONEMPTY, TEXT, TEXT_OR_NULL, Type};
 
-const INT: Type = Type::Int {
-    min: None,
-    max: None,
-};
-const INT_OR_NULL: Type = Type::Nullable(&INT);
-const TEXT: Type = Type::Text {
-    min: 0,
-    pattern: None,
-};
-const TEXT_OR_NULL: Type = Type::Nullable(&TEXT);
-const NONEMPTY: Type = Type::Text {
-    min: 1,
-    pattern: None,
-};
 const NONEMPTY_OR_NULL: Type = Type::Nullable(&NONEMPTY);
 const FILE_PATH: Type = Type::Text {
     min: 1,

@@ -15,12 +15,17 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     let path = text(candidate.attributes, "path");
     refuse_twice(world, candidate, path, complaints);
+    let is_26 = world.version.line() == Line::V26;
+    if is_26 && !path.starts_with('/') {
+        complaints.add("attributes.path", "Path must be an absolute path");
+    } else if is_26 && path.starts_with("/mnt/") && !exists(world, path) {
+        complaints.add("attributes.path", format!("Path {path} does not exist"));
+    }
     if !check_in_pool(world, path, complaints) {
         return Ok(());
     }
-    if !world.files.contains_key(path) && !world.is_directory(path) {
-        if world.version.line() == Line::V26 {
-            complaints.add("attributes.path", format!("Path {path} does not exist"));
+    if !exists(world, path) {
+        if is_26 {
             return Ok(());
         }
         return Err(Failure::call(ENOENT, "Path not found."));
@@ -60,4 +65,8 @@ pub(super) fn check_in_pool(world: &World, path: &str, complaints: &mut Complain
         );
     }
     inside
+}
+
+fn exists(world: &World, path: &str) -> bool {
+    world.files.contains_key(path) || world.is_directory(path)
 }

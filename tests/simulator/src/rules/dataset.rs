@@ -67,7 +67,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         Some(above) if above.is_volume() => {
             // A filesystem there trips over the parent's missing ACL type.
             return Err(if is_volume {
-                invalid("name", format!("{name}: parent may not be a ZFS volume"))
+                invalid("name", format!("{parent}: parent may not be a ZFS volume"))
             } else {
                 Failure::exception("KeyError", "'acltype'")
             });
@@ -106,6 +106,9 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         )));
     }
     let mut dataset = Dataset::new(&name, kind);
+    if !is_volume {
+        dataset.properties.insert("xattr".into(), "sa".into());
+    }
     // What does not fit is only found by ZFS.
     if dataset.charged() > world.available(pool_of(&name)) {
         return Err(Failure::fault(format!(
@@ -327,4 +330,131 @@ fn answer(world: &mut World, name: &str, kind: &'static str) -> Result<Value, Fa
         extra: None,
     });
     Ok(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Bench;
+
+    fn check(data: Value, attribute: &str) {
+        let mut bench = Bench::new("25.10");
+        let (code, _, found, text) = bench.refused("pool.dataset.create", json!([data]));
+        assert_eq!(
+            (code, found.as_str()),
+            (-32602, attribute),
+            "{data}: {text}"
+        );
+    }
+
+    #[test]
+    fn each_rule_of_a_dataset_names_its_attribute() {
+        let volume =
+            |name: &str, size: u64| json!({"name": name, "type": "VOLUME", "volsize": size});
+        check(json!({"name": "tank"}), "pool_dataset_create.name");
+        check(json!({"name": "nopool/x"}), "pool_dataset_create.name");
+        check(json!({"name": "tank/no/x"}), "pool_dataset_create.name");
+        check(json!({"name": "tank/iso"}), "pool_dataset_create.name");
+        check(
+            json!({"name": "tank/a@b"}),
+            "data.PoolDatasetCreateFilesystem.name",
+        );
+        check(volume("tank/x", 1000), "pool_dataset_create.volsize");
+        check(volume("tank/x", 5 << 40), "pool_dataset_create.volsize");
+        check(
+            json!({"name": "tank/x", "bogus": 1}),
+            "data.PoolDatasetCreateFilesystem.bogus",
+        );
+    }
+
+    #[test]
+    fn a_second_zvol_of_a_name_is_a_call_error_not_eexist() {
+        let mut bench = Bench::new("25.10");
+        let data = json!([{"name": "tank/z", "type": "VOLUME", "volsize": 1 << 30}]);
+        bench.ok("pool.dataset.create", data.clone());
+        let (code, errno, ..) = bench.refused("pool.dataset.create", data);
+        assert_eq!((code, errno), (-32001, 14));
+    }
+
+    #[test]
+    fn user_properties_and_sparseness_are_kept_and_shown() {
+        let mut bench = Bench::new("25.10");
+        let made = bench.ok("pool.dataset.create", json!([{
+            "name": "tank/z", "type": "VOLUME", "volsize": 1 << 30, "sparse": true, "volblocksize": "64K",
+            "compression": "ZSTD", "user_properties": [{"key": "a:b", "value": "c"}],
+        }]));
+        assert_eq!(made["user_properties"]["a:b"]["value"], "c");
+        assert_eq!(made["refreservation"]["parsed"], Value::Null);
+        assert_eq!(made["volblocksize"]["parsed"], 65536);
+        assert_eq!(made["compression"]["value"], "ZSTD");
+        bench.ok(
+            "pool.dataset.update",
+            json!(["tank/z", {"user_properties_update": [{"key": "a:b", "remove": true}]}]),
+        );
+        assert!(
+            bench.state.world.view().zvols["tank/z"]
+                .user_properties
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_zvol_grows_and_never_shrinks() {
+        let mut bench = Bench::new("25.10");
+        bench.ok(
+            "pool.dataset.create",
+            json!([{"name": "tank/z", "type": "VOLUME", "volsize": 2_u64 << 30}]),
+        );
+        bench.ok(
+            "pool.dataset.update",
+            json!(["tank/z", {"volsize": 3_u64 << 30}]),
+        );
+        let (_, _, attribute, _) = bench.refused(
+            "pool.dataset.update",
+            json!(["tank/z", {"volsize": 1 << 30}]),
+        );
+        assert_eq!(attribute, "pool_dataset_update.volsize");
+    }
+
+    #[test]
+    fn children_and_snapshots_ask_for_recursion() {
+        let mut bench = Bench::new("25.10");
+        bench.ok(
+            "pool.dataset.create",
+            json!([{"name": "tank/a/b", "create_ancestors": true}]),
+        );
+        assert_eq!(
+            bench.refused("pool.dataset.delete", json!(["tank/a"])).1,
+            39
+        );
+        bench.ok(
+            "pool.snapshot.create",
+            json!([{"dataset": "tank/a/b", "name": "s"}]),
+        );
+        assert_eq!(
+            bench.refused("pool.dataset.delete", json!(["tank/a/b"])).1,
+            39
+        );
+        bench.ok(
+            "pool.dataset.delete",
+            json!(["tank/a", {"recursive": true}]),
+        );
+        assert!(bench.state.world.snapshots.is_empty());
+    }
+
+    #[test]
+    fn queries_choose_properties_and_count_snapshots() {
+        let mut bench = Bench::new("25.10");
+        bench.ok(
+            "pool.snapshot.create",
+            json!([{"dataset": "tank/iso", "name": "s"}]),
+        );
+        let options = json!({"get": true, "extra": {"properties": ["available"], "retrieve_children": false, "snapshots_count": true}});
+        let row = bench.ok(
+            "pool.dataset.query",
+            json!([[["id", "=", "tank/iso"]], options]),
+        );
+        assert!(row.get("used").is_none() && row["available"]["parsed"].is_u64());
+        assert_eq!(row["snapshot_count"], 1);
+    }
 }

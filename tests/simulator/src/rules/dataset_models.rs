@@ -1,19 +1,7 @@
 //! Models of `pool.dataset.create`, `update` and `delete`. Schema: 25.10.5.
 
-use crate::schema::{Default, Field, Model, Type};
+use crate::schema::{Default, Field, INT, Model, NONEMPTY, TEXT, Type};
 
-const INT: Type = Type::Int {
-    min: None,
-    max: None,
-};
-const TEXT: Type = Type::Text {
-    min: 0,
-    pattern: None,
-};
-const NONEMPTY: Type = Type::Text {
-    min: 1,
-    pattern: None,
-};
 const PERCENT: Type = Type::Either(&Type::OneOf(&["INHERIT"]), &Type::between(0, 100));
 const INT_OR_INHERIT: Type = Type::Either(&Type::OneOf(&["INHERIT"]), &INT);
 const ON_OFF: Type = Type::OneOf(&["ON", "OFF", "INHERIT"]);

@@ -206,9 +206,14 @@ pub(super) fn refuse_twice(
             .vms
             .get(&candidate.vm)
             .map_or("", crate::world::Vm::name);
+        let quote = if world.version.line() == Line::V26 {
+            '\''
+        } else {
+            '"'
+        };
         complaints.add(
             "attributes.path",
-            format!("{name} has \"{path}\" already configured"),
+            format!("{name} has {quote}{path}{quote} already configured"),
         );
     }
 }

@@ -1,21 +1,8 @@
 //! Models of `vm.create`, `vm.update` and the option objects of VM methods. Schema: 25.10.5, 26.0.0.
 
-use crate::schema::{Default, Field, Model, Type};
+use crate::schema::{Default, Field, INT, Model, NONEMPTY, TEXT, TEXT_OR_NULL, Type};
 use crate::version::Version;
 
-const INT: Type = Type::Int {
-    min: None,
-    max: None,
-};
-const TEXT: Type = Type::Text {
-    min: 0,
-    pattern: None,
-};
-const TEXT_OR_NULL: Type = Type::Nullable(&TEXT);
-const NAME: Type = Type::Text {
-    min: 1,
-    pattern: None,
-};
 const COUNT: Type = Type::at_least(1);
 const MIB: Type = Type::at_least(20);
 const CPU_MODES: Type = Type::OneOf(&["CUSTOM", "HOST-MODEL", "HOST-PASSTHROUGH"]);
@@ -29,7 +16,7 @@ macro_rules! vm_create_fields {
             Field::with("command_line_args", TEXT, Default::Text("")),
             Field::with("cpu_mode", CPU_MODES, Default::Text("CUSTOM")),
             Field::with("cpu_model", TEXT_OR_NULL, Default::Null),
-            Field::required("name", NAME),
+            Field::required("name", NONEMPTY),
             Field::with("description", TEXT, Default::Text("")),
             Field::with("vcpus", COUNT, Default::Int(1)),
             Field::with("cores", COUNT, Default::Int(1)),
@@ -84,7 +71,7 @@ static VM_UPDATE: Model = Model::closed(
         Field::absent("command_line_args", TEXT),
         Field::absent("cpu_mode", CPU_MODES),
         Field::absent("cpu_model", TEXT_OR_NULL),
-        Field::absent("name", NAME),
+        Field::absent("name", NONEMPTY),
         Field::absent("description", TEXT),
         Field::absent("vcpus", COUNT),
         Field::absent("cores", COUNT),
@@ -153,7 +140,7 @@ pub(crate) static VM_STOP_PARAMS: &[Field] = &[
 /// `vm.clone`
 pub(crate) static VM_CLONE_PARAMS: &[Field] = &[
     Field::required("id", INT),
-    Field::with("name", Type::Nullable(&NAME), Default::Null),
+    Field::with("name", Type::Nullable(&NONEMPTY), Default::Null),
 ];
 /// `vm.get_display_web_uri`
 pub(crate) static VM_WEB_URI_PARAMS: &[Field] = &[

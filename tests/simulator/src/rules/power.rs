@@ -319,3 +319,137 @@ fn free_clone_name(world: &World, name: &str) -> String {
         .find(|candidate| !taken(candidate))
         .unwrap_or_else(|| format!("{name}_clone"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Bench;
+    use crate::version::Version;
+    use crate::world::WorldBuilder;
+
+    fn with_disk(bench: &mut Bench, name: &str) -> i64 {
+        let id = bench.vm(name);
+        let zvol = format!("tank/{name}-disk0");
+        bench.device(id, json!({"dtype": "DISK", "create_zvol": true, "zvol_name": zvol, "zvol_volsize": 1 << 30}));
+        id
+    }
+
+    #[test]
+    fn wrong_states_are_refused() {
+        let mut bench = Bench::new("25.10");
+        let id = bench.vm("a");
+        for method in ["vm.poweroff", "vm.suspend", "vm.resume", "vm.stop"] {
+            let (code, errno, ..) = bench.refused(method, json!([id]));
+            assert_eq!((code, errno), (-32001, 14), "{method}");
+        }
+        bench.ok("vm.start", json!([id]));
+        assert!(
+            bench
+                .refused("vm.start", json!([id]))
+                .3
+                .contains("already running")
+        );
+        bench.ok("vm.suspend", json!([id]));
+        assert!(
+            bench
+                .refused("vm.start", json!([id]))
+                .3
+                .contains("suspended")
+        );
+    }
+
+    #[test]
+    fn memory_that_was_promised_is_not_given_again_without_overcommit() {
+        let world = WorldBuilder::example(Version::default())
+            .memory(8, 4)
+            .build();
+        let mut bench = Bench::in_world(world);
+        for name in ["a", "b"] {
+            bench.ok("vm.create", json!([{"name": name, "memory": 2500}]));
+        }
+        bench.ok("vm.start", json!([1]));
+        let (code, errno, _, text) = bench.refused("vm.start", json!([2]));
+        assert_eq!((code, errno), (-32001, 12), "{text}");
+        bench.ok("vm.start", json!([2, {"overcommit": true}]));
+    }
+
+    #[test]
+    fn a_vm_does_not_start_without_its_zvol() {
+        let mut bench = Bench::new("25.10");
+        let id = with_disk(&mut bench, "a");
+        bench.ok("pool.dataset.delete", json!(["tank/a-disk0"]));
+        assert!(
+            bench
+                .refused("vm.start", json!([id]))
+                .3
+                .contains("DISK Device: /dev/zvol/tank/a-disk0")
+        );
+    }
+
+    #[test]
+    fn deleting_a_running_vm_differs_between_the_lines() {
+        let mut old = Bench::new("25.10");
+        let id = with_disk(&mut old, "a");
+        old.ok("vm.start", json!([id]));
+        assert_eq!(old.ok("vm.delete", json!([id])), json!(true));
+        assert_eq!(old.state.world.view().zvol_names(), ["tank/a-disk0"]);
+
+        let mut new = Bench::new("26");
+        let id = with_disk(&mut new, "a");
+        new.ok("vm.start", json!([id]));
+        assert_eq!(new.refused("vm.delete", json!([id])).1, 16);
+        assert_eq!(
+            new.ok("vm.delete", json!([id, {"force": true, "zvols": true}])),
+            Value::Null
+        );
+        assert!(new.state.world.view().zvols.is_empty());
+    }
+
+    #[test]
+    fn a_zvol_that_is_gone_stops_a_delete_without_force() {
+        let mut bench = Bench::new("25.10");
+        let id = with_disk(&mut bench, "a");
+        bench.ok("pool.dataset.delete", json!(["tank/a-disk0"]));
+        assert_eq!(
+            bench.refused("vm.delete", json!([id, {"zvols": true}])).1,
+            14
+        );
+        assert_eq!(bench.state.world.view().vm_names(), ["a"]);
+        bench.ok("vm.delete", json!([id, {"zvols": true, "force": true}]));
+    }
+
+    #[test]
+    fn a_clone_hangs_on_its_source_which_then_stays() {
+        let mut bench = Bench::new("25.10");
+        let id = with_disk(&mut bench, "a");
+        bench.device(id, json!({"dtype": "NIC", "mac": "00:a0:98:00:00:01"}));
+        bench.ok("vm.clone", json!([id]));
+        let view = bench.state.world.view();
+        assert_eq!(
+            view.zvols["tank/a-disk0_a_clone0"].origin.as_deref(),
+            Some("tank/a-disk0@a_clone0")
+        );
+        assert_eq!(
+            view.vms["a_clone0"].devices[1].attributes["mac"],
+            Value::Null
+        );
+        assert!(
+            bench
+                .refused("vm.delete", json!([id, {"zvols": true}]))
+                .3
+                .contains("clones")
+        );
+    }
+
+    #[test]
+    fn a_guest_that_ignores_acpi_survives_a_stop() {
+        let mut bench = Bench::new("25.10");
+        let id = bench.vm("a");
+        bench.state.world.vms.get_mut(&id).unwrap().ignores_acpi = true;
+        bench.ok("vm.start", json!([id]));
+        bench.ok("vm.stop", json!([id]));
+        assert!(bench.state.world.view().vms["a"].running);
+        bench.ok("vm.stop", json!([id, {"force_after_timeout": true}]));
+        assert!(!bench.state.world.view().vms["a"].running);
+    }
+}

@@ -75,6 +75,13 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
 
 /// `pool.snapshot.delete`
 pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Value, Failure> {
+    if world.version.line() == Line::V26 && !world.snapshots.contains_key(id) {
+        let complaints = vec![(None, format!("'{id}' not found"), ENOENT)];
+        return Err(Failure::Validation {
+            class: "InstanceNotFound",
+            complaints,
+        });
+    }
     find(world, id)?;
     let clones = world.clones_of(id);
     if !clones.is_empty() {

@@ -27,22 +27,34 @@ pub(crate) const MACHINES: [(&str, &[&str]); 2] = [
     ("i686", &["pc-i440fx-6.2", "pc"]),
 ];
 
-/// CPU models; a small extract of what QEMU offers.
-pub(crate) const CPU_MODELS: [&str; 14] = [
+/// CPU models; an extract of what QEMU offers.
+pub(crate) const CPU_MODELS: [&str; 26] = [
     "486",
+    "pentium",
+    "pentium3",
+    "core2duo",
     "qemu32",
     "qemu64",
+    "kvm32",
     "kvm64",
+    "Conroe",
+    "Penryn",
     "Nehalem",
     "Westmere",
     "SandyBridge",
     "IvyBridge",
     "Haswell",
     "Broadwell",
+    "Skylake-Client",
     "Skylake-Server",
     "Cascadelake-Server",
+    "Icelake-Server",
+    "Cooperlake",
+    "Opteron_G3",
     "EPYC",
+    "EPYC-IBPB",
     "EPYC-Rome",
+    "EPYC-Milan",
 ];
 
 /// Largest product of sockets, cores and threads. Recorded on 25.10.7: `vm.maximum_supported_vcpus`.
@@ -357,4 +369,115 @@ fn set_size(set: &str) -> Option<i64> {
         size += last - first + 1;
     }
     Some(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Bench;
+
+    fn check(settings: Value, attribute: &str, errno: i64) {
+        let mut bench = Bench::new("25.10");
+        bench.vm("taken");
+        let mut data = json!({"name": "fresh", "memory": 512});
+        data.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        let (code, found_errno, found, text) = bench.refused("vm.create", json!([data]));
+        assert_eq!(
+            (code, found.as_str(), found_errno),
+            (-32602, attribute, errno),
+            "{settings}: {text}"
+        );
+    }
+
+    #[test]
+    fn each_rule_of_a_vm_names_its_attribute() {
+        check(json!({"name": "taken"}), "vm_create.name", 17);
+        check(json!({"name": "web-1"}), "vm_create.name", 22);
+        check(json!({"memory": 19}), "vm_create.memory", 22);
+        check(json!({"min_memory": 1024}), "vm_create.min_memory", 22);
+        check(json!({"cores": 256}), "vm_create.vcpus", 22);
+        check(
+            json!({"cpu_mode": "HOST-MODEL", "cpu_model": "EPYC"}),
+            "vm_create.cpu_model",
+            22,
+        );
+        check(json!({"pin_vcpus": true}), "vm_create.cpuset", 22);
+        check(
+            json!({"pin_vcpus": true, "cpuset": "0-3"}),
+            "vm_create.pin_vcpus",
+            22,
+        );
+        check(
+            json!({"machine_type": "pc-q35-6.2"}),
+            "vm_create.arch_type",
+            22,
+        );
+        check(
+            json!({"arch_type": "x86_64", "machine_type": "nope"}),
+            "vm_create.machine_type",
+            22,
+        );
+        check(
+            json!({"bootloader_ovmf": "nope.fd"}),
+            "vm_create.bootloader_ovmf",
+            22,
+        );
+        check(
+            json!({"enable_secure_boot": true, "bootloader_ovmf": "OVMF_CODE_4M.fd"}),
+            "vm_create.bootloader_ovmf",
+            22,
+        );
+        check(json!({"devices": []}), "vm_create.devices", 22);
+        check(
+            json!({"command_line_args": "'"}),
+            "vm_create.command_line_args",
+            22,
+        );
+    }
+
+    #[test]
+    fn secure_boot_picks_machine_and_firmware() {
+        let mut bench = Bench::new("25.10");
+        let vm = bench.ok(
+            "vm.create",
+            json!([{"name": "a", "memory": 512, "enable_secure_boot": true}]),
+        );
+        assert_eq!(vm["machine_type"], "pc-q35-6.2");
+        assert_eq!(vm["bootloader_ovmf"], "OVMF_CODE_4M.secboot.fd");
+    }
+
+    #[test]
+    fn a_running_vm_keeps_its_name() {
+        let mut bench = Bench::new("25.10");
+        let id = bench.vm("a");
+        bench.ok("vm.start", json!([id]));
+        assert!(
+            bench
+                .refused("vm.update", json!([id, {"name": "b"}]))
+                .3
+                .contains("inactive")
+        );
+        assert_eq!(
+            bench.ok("vm.update", json!([id, {"memory": 1024}]))["memory"],
+            1024
+        );
+    }
+
+    #[test]
+    fn the_lines_differ_in_defaults_and_first_state() {
+        let mut new = Bench::new("26");
+        let vm = new.ok("vm.create", json!([{"name": "a", "memory": 512}]));
+        assert_eq!(
+            (&vm["suspend_on_snapshot"], &vm["status"]["domain_state"]),
+            (&json!(true), &Value::Null)
+        );
+        let mut old = Bench::new("25.10");
+        let vm = old.ok("vm.create", json!([{"name": "a", "memory": 512}]));
+        assert_eq!(
+            (&vm["suspend_on_snapshot"], &vm["status"]["domain_state"]),
+            (&json!(false), &json!("SHUTOFF"))
+        );
+    }
 }

@@ -4,5 +4,7 @@
 mod check;
 mod types;
 
-pub use check::{check_object, check_params};
-pub use types::{Default, Field, Model, Type};
+pub(crate) use check::{check_object, check_params};
+pub(crate) use types::{
+    Default, Field, INT, INT_OR_NULL, Model, NONEMPTY, TEXT, TEXT_OR_NULL, Type,
+};

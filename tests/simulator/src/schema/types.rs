@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
-pub enum Type {
+pub(crate) enum Type {
     /// Anything.
     Any,
     /// `true` or `false`; numbers and text are refused.
@@ -77,7 +77,7 @@ pub(crate) const TEXT_OR_NULL: Type = Type::Nullable(&TEXT);
 
 impl Type {
     /// A whole number of at least `min`.
-    pub const fn at_least(min: i64) -> Self {
+    pub(crate) const fn at_least(min: i64) -> Self {
         Self::Int {
             min: Some(min),
             max: None,
@@ -85,7 +85,7 @@ impl Type {
     }
 
     /// A whole number within both bounds.
-    pub const fn between(min: i64, max: i64) -> Self {
+    pub(crate) const fn between(min: i64, max: i64) -> Self {
         Self::Int {
             min: Some(min),
             max: Some(max),
@@ -95,7 +95,7 @@ impl Type {
 
 /// What stands in for a missing member.
 #[derive(Debug, Clone, Copy)]
-pub enum Default {
+pub(crate) enum Default {
     /// Nothing: the member is required.
     Required,
     /// Nothing: the member stays absent.
@@ -118,18 +118,18 @@ pub enum Default {
 
 /// A named member or parameter.
 #[derive(Debug, Clone, Copy)]
-pub struct Field {
+pub(crate) struct Field {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it may be.
-    pub ty: Type,
+    pub(crate) ty: Type,
     /// What stands in when it is missing.
-    pub default: Default,
+    pub(crate) default: Default,
 }
 
 impl Field {
     /// A required member.
-    pub const fn required(name: &'static str, ty: Type) -> Self {
+    pub(crate) const fn required(name: &'static str, ty: Type) -> Self {
         Self {
             name,
             ty,
@@ -138,12 +138,12 @@ impl Field {
     }
 
     /// A member with a default.
-    pub const fn with(name: &'static str, ty: Type, default: Default) -> Self {
+    pub(crate) const fn with(name: &'static str, ty: Type, default: Default) -> Self {
         Self { name, ty, default }
     }
 
     /// A member that may be left out and then stays out.
-    pub const fn absent(name: &'static str, ty: Type) -> Self {
+    pub(crate) const fn absent(name: &'static str, ty: Type) -> Self {
         Self {
             name,
             ty,
@@ -152,7 +152,7 @@ impl Field {
     }
 
     /// A flag, false unless given.
-    pub const fn flag(name: &'static str) -> Self {
+    pub(crate) const fn flag(name: &'static str) -> Self {
         Self {
             name,
             ty: Type::Bool,
@@ -163,20 +163,20 @@ impl Field {
 
 /// The members of an object.
 #[derive(Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// The server's name of the model; it appears in messages.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its members, in the server's order: messages come in that order.
-    pub fields: &'static [Field],
+    pub(crate) fields: &'static [Field],
     /// Whether unknown members are refused.
-    pub closed: bool,
+    pub(crate) closed: bool,
     /// A rule over the whole object, run when every member is right (`Value error, …`).
-    pub rule: Option<fn(&Map<String, Value>) -> Option<&'static str>>,
+    pub(crate) rule: Option<fn(&Map<String, Value>) -> Option<&'static str>>,
 }
 
 impl Model {
     /// A model that refuses unknown members.
-    pub const fn closed(name: &'static str, fields: &'static [Field]) -> Self {
+    pub(crate) const fn closed(name: &'static str, fields: &'static [Field]) -> Self {
         Self {
             name,
             fields,

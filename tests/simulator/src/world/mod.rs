@@ -14,6 +14,7 @@ pub use builder::WorldBuilder;
 pub use file::{WorldError, WorldFile};
 pub use host::{Interface, InterfaceKind, PciDevice, UsbDevice};
 pub use machine::{Device, Event, Pace, Power, Vm, World};
-pub use storage::{Dataset, Kind, Pool, Snapshot, parent_of, pool_of};
+pub use storage::{Dataset, Kind, Pool, Snapshot};
+pub(crate) use storage::{parent_of, pool_of};
 pub use users::{ApiKey, Role, Token, User};
 pub use view::{DeviceView, VmView, WorldView, ZvolView};

@@ -243,11 +243,11 @@ impl World {
 }
 
 /// The pool's name in front of a dataset's.
-pub fn pool_of(name: &str) -> &str {
+pub(crate) fn pool_of(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
 
 /// The dataset above, if any.
-pub fn parent_of(name: &str) -> Option<&str> {
+pub(crate) fn parent_of(name: &str) -> Option<&str> {
     name.rsplit_once('/').map(|(parent, _)| parent)
 }
