@@ -102,3 +102,14 @@ fn an_image_in_the_pools_root_is_warned_of_where_the_server_refuses_it() {
         &[("cdrom0", "/mnt/tank/talos.iso")],
     );
 }
+
+#[test]
+fn the_shipped_template_changes_nothing() {
+    let template = include_str!("../../../templates/devices/cdrom.json");
+    let template = tnvm_plugin::serde_json::from_str(template).unwrap();
+    let request = TestRequest::new().config(json!("/mnt/tank/iso/talos.iso"));
+    let bare = request.devices::<CdromPlugin>();
+    let with_template = request.template(template).devices::<CdromPlugin>();
+    assert_eq!(attributes(&with_template[0]), attributes(&bare[0]));
+    assert_eq!(with_template[0].boot_order, bare[0].boot_order);
+}

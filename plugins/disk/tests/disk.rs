@@ -243,3 +243,14 @@ fn the_schema_takes_both_forms() {
         json!(["integer", "string"])
     );
 }
+
+#[test]
+fn the_shipped_template_changes_nothing() {
+    let template = include_str!("../../../templates/devices/disk.json");
+    let template = tnvm_plugin::serde_json::from_str(template).unwrap();
+    let request = TestRequest::new().config(json!({"a": 1}));
+    let bare = request.devices::<DiskPlugin>();
+    let with_template = request.template(template).devices::<DiskPlugin>();
+    assert_eq!(attributes(&with_template[0]), attributes(&bare[0]));
+    assert_eq!(with_template[0].boot_order, bare[0].boot_order);
+}

@@ -166,3 +166,14 @@ fn the_schema_lets_it_be_switched_on_aloud() {
         "references still resolve"
     );
 }
+
+#[test]
+fn the_shipped_template_changes_nothing() {
+    let template = include_str!("../../../templates/devices/display.json");
+    let template = tnvm_plugin::serde_json::from_str(template).unwrap();
+    let request = TestRequest::new().config(json!(true));
+    let bare = request.devices::<DisplayPlugin>();
+    let with_template = request.template(template).devices::<DisplayPlugin>();
+    assert_eq!(attributes(&with_template[0]), attributes(&bare[0]));
+    assert_eq!(with_template[0].boot_order, bare[0].boot_order);
+}

@@ -121,3 +121,14 @@ fn a_mac_nobody_can_read_is_left_as_it_is() {
         tnvm_plugin::normalize::<NicPlugin>(r#"{"dtype": "NIC", "mac": "00a098112233"}"#).unwrap();
     assert!(normal.contains("00a098112233"));
 }
+
+#[test]
+fn the_shipped_template_changes_nothing() {
+    let template = include_str!("../../../templates/devices/nic.json");
+    let template = tnvm_plugin::serde_json::from_str(template).unwrap();
+    let request = TestRequest::new().config(json!({"a": "br0"}));
+    let bare = request.devices::<NicPlugin>();
+    let with_template = request.template(template).devices::<NicPlugin>();
+    assert_eq!(attributes(&with_template[0]), attributes(&bare[0]));
+    assert_eq!(with_template[0].boot_order, bare[0].boot_order);
+}

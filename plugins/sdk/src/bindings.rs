@@ -356,7 +356,8 @@ pub mod tnvm {
             /// the secret and never sees it.
             #[derive(Clone, PartialEq)]
             pub struct SecretRef {
-                /// JSON pointer into `attributes`: `/password`.
+                /// JSON pointer into `attributes`: `/password`. The place itself may be absent, the object
+                /// around it may not.
                 pub pointer: _rt::String,
                 /// `display-password`, or a reference that the user wrote in the plugin's config or
                 /// template: `env:NAME`, `file:PATH`. Any other is refused.
