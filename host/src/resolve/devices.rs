@@ -268,6 +268,7 @@ fn numbered(
             for (device, order) in devices.iter_mut().zip(orders) {
                 device.order = order;
             }
+            devices.sort_by_key(|device| device.order);
         }
         Err(clashes) => {
             for clash in clashes {

@@ -32,6 +32,7 @@ async fn everything_asked_for_comes_with_one_call_each() {
         files: vec![iso.clone(), iso.clone(), "/mnt/tank/iso/b.iso".into()],
         want_choices: true,
         want_memory: true,
+        all_volumes: false,
     };
     let observed = observe(&server.client, &request).await.unwrap();
     assert_eq!(observed.version, "25.10.1");
