@@ -64,12 +64,12 @@ pub(super) struct About {
 pub(super) struct Key([u8; 32]);
 
 impl Key {
-    /// For a component, by its digest.
-    pub(super) fn new(engine: &Engine, sha256: &str) -> Self {
+    /// For a component.
+    pub(super) fn new(engine: &Engine, component: &[u8]) -> Self {
         let mut hasher = Blake3(blake3::Hasher::new());
         hasher.write(MAGIC);
         hasher.write(env!("CARGO_PKG_VERSION").as_bytes());
-        hasher.write(sha256.as_bytes());
+        hasher.write(blake3::hash(component).as_bytes());
         engine.hash_compatibility(&mut hasher);
         Self(*hasher.0.finalize().as_bytes())
     }
@@ -382,8 +382,8 @@ mod tests {
     #[test]
     fn the_key_depends_on_the_component() {
         let engine = Engine::new().unwrap();
-        assert_eq!(Key::new(&engine, "aa"), Key::new(&engine, "aa"));
-        assert_ne!(Key::new(&engine, "aa"), Key::new(&engine, "ab"));
+        assert_eq!(Key::new(&engine, b"aa"), Key::new(&engine, b"aa"));
+        assert_ne!(Key::new(&engine, b"aa"), Key::new(&engine, b"ab"));
     }
 
     #[test]

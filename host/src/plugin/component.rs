@@ -30,7 +30,7 @@ pub(super) fn load(
     verified: &Verified,
 ) -> Result<Loaded, PluginError> {
     let fail = |kind| load_error(candidate.label(), kind);
-    let cached = cache.map(|cache| (cache, Key::new(engine, &verified.sha256)));
+    let cached = cache.map(|cache| (cache, Key::new(engine, &verified.bytes)));
     if let Some((cache, key)) = cached
         && let Some(loaded) = from_cache(engine, cache, key)
     {

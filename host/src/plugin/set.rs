@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of the config's form or of what devices are.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +14,7 @@ use super::contract::{Descriptor, PlanRequest, Planned, PluginDiagnostic};
 use super::engine::{Engine, EngineError};
 use super::error::{Call, PluginError, PluginErrorKind};
 use super::limits::Limits;
-use super::source::{Candidate, Origin, PluginSources, candidates, load_error};
+use super::source::{Candidate, Origin, PluginSources, candidates, load_error, sha256};
 use super::store::Context;
 use super::{check, component, schema};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -23,8 +24,10 @@ pub struct Plugin {
     engine: Engine,
     limits: Limits,
     origin: Origin,
-    sha256: String,
+    sha256: OnceLock<String>,
     size: usize,
+    /// The component, where it is part of this program; else empty.
+    embedded: &'static [u8],
     was_cached: bool,
     descriptor: Descriptor,
     contract: Box<dyn Contract>,
@@ -57,7 +60,8 @@ impl Plugin {
     /// SHA-256 of the component, in hex digits.
     #[must_use]
     pub fn sha256(&self) -> &str {
-        &self.sha256
+        // Known from the start for a file.
+        self.sha256.get_or_init(|| sha256(self.embedded))
     }
 
     /// Bytes of the component.
@@ -321,8 +325,12 @@ fn load_one(
         engine: engine.clone(),
         limits: limits.clone(),
         origin: candidate.origin.clone(),
-        sha256: verified.sha256,
+        sha256: verified.sha256.map_or_else(OnceLock::new, OnceLock::from),
         size: verified.bytes.len(),
+        embedded: match verified.bytes {
+            Cow::Borrowed(bytes) => bytes,
+            Cow::Owned(_) => &[],
+        },
         was_cached: loaded.was_cached,
         descriptor: loaded.descriptor,
         contract: loaded.contract,

@@ -97,13 +97,14 @@ enum Bytes {
     File(PathBuf),
 }
 
-/// A component's bytes, whose digest is known and, where one is pinned, right. Only this is loaded.
+/// A component's bytes, whose digest is right where one is pinned. Only this is loaded.
 #[derive(Debug)]
 pub(super) struct Verified {
     /// The component.
     pub(super) bytes: Cow<'static, [u8]>,
-    /// SHA-256 in hex digits.
-    pub(super) sha256: String,
+    /// SHA-256 in hex digits; `None` for a part of this program, where it waits until asked for:
+    /// hashing the built-in set at every start would take a good part of the start.
+    pub(super) sha256: Option<String>,
 }
 
 /// The error of loading something.
@@ -127,11 +128,17 @@ impl Candidate {
 
     /// Reads and checks the bytes.
     pub(super) fn read(&self, limits: &Limits) -> Result<Verified, PluginErrorKind> {
-        let bytes = match &self.bytes {
-            Bytes::Static(builtin) => Cow::Borrowed(builtin.bytes),
-            Bytes::File(path) => Cow::Owned(read(path, limits.component_file)?),
+        let path = match &self.bytes {
+            Bytes::Static(builtin) => {
+                return Ok(Verified {
+                    bytes: Cow::Borrowed(builtin.bytes),
+                    sha256: None,
+                });
+            }
+            Bytes::File(path) => path,
         };
-        let actual = hex(&Sha256::digest(&bytes));
+        let bytes = Cow::Owned(read(path, limits.component_file)?);
+        let actual = sha256(&bytes);
         match &self.sha256 {
             Some(expected) if !expected.trim().eq_ignore_ascii_case(&actual) => {
                 Err(PluginErrorKind::Digest {
@@ -141,7 +148,7 @@ impl Candidate {
             }
             _ => Ok(Verified {
                 bytes,
-                sha256: actual,
+                sha256: Some(actual),
             }),
         }
     }
@@ -218,6 +225,11 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PluginErrorKind> {
         size if size > limit => Err(PluginErrorKind::FileTooLarge { size, limit }),
         _ => Ok(bytes),
     }
+}
+
+/// SHA-256 in hex digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Hex digits.
