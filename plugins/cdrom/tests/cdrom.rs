@@ -1,5 +1,11 @@
 //! The device type `cdrom`, through the contract's own JSON.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
+
 use tnvm_cdrom::CdromPlugin;
 use tnvm_plugin::testing::{TestRequest, attributes};
 use tnvm_plugin::{BootOrder, Value, json};

@@ -1,5 +1,7 @@
 //! The device type `disk`, through the contract's own JSON.
 
+#![expect(clippy::indexing_slicing, reason = "helpers of tests fail loudly too")]
+
 use tnvm_disk::DiskPlugin;
 use tnvm_plugin::testing::{TestRequest, attributes};
 use tnvm_plugin::{BootOrder, GIB, KIB, Subject, Value, json};
