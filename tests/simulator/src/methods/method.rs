@@ -134,6 +134,12 @@ impl Method {
         self
     }
 
+    /// The same, and it changes nothing after all.
+    pub(crate) const fn looking_only(mut self) -> Self {
+        self.mutates = false;
+        self
+    }
+
     /// The same for whoever asks.
     pub(crate) const fn open(mut self, access: Access) -> Self {
         self.access = access;
