@@ -36,10 +36,10 @@ async fn serve(args: Args) -> Result<(), Box<dyn Error>> {
         Some(made) => Some(ready::write_certificate(made, args.ready_file.as_deref())?),
         None => None,
     };
-    output::started(&running, &version, certificate.as_deref());
     if let Some(path) = &args.ready_file {
         ready::write_ready(path, &running, certificate.as_deref())?;
     }
+    output::started(&running, &version, certificate.as_deref());
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(())

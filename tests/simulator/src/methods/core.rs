@@ -53,8 +53,10 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("core.get_jobs", &[], QUERY, get_jobs),
     Method::read("core.get_methods", &[], GET_METHODS, get_methods),
     Method::write("core.job_abort", &[], ID, job_abort),
-    Method::steps("core.job_wait", &[], ID, job_wait).as_job(|_| None),
-    Method::steps("core.bulk", &[], BULK, bulk).as_job(|_| None),
+    Method::steps("core.job_wait", &[], ID, job_wait)
+        .job(|_| None)
+        .looking_only(),
+    Method::steps("core.bulk", &[], BULK, bulk).job(|_| None),
 ];
 
 fn set_options(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -22,11 +22,14 @@ pub(crate) struct Method {
     /// Whether it changes anything beyond the session.
     pub(crate) mutates: bool,
     /// Whether it is a job; jobs with the same answer of the function run one after the other.
-    pub(crate) job: Option<fn(&[Value]) -> Option<String>>,
+    pub(crate) job: Option<JobLock>,
     /// The only release line that has it in this form.
     pub(crate) line: Option<Line>,
     pub(crate) run: Run,
 }
+
+/// Names the lock of a job from its parameters; `None` needs no lock.
+pub(crate) type JobLock = fn(&[Value]) -> Option<String>;
 
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +129,14 @@ impl Method {
     }
 
     /// The same as a job.
-    pub(crate) const fn as_job(mut self, lock: fn(&[Value]) -> Option<String>) -> Self {
+    pub(crate) const fn job(mut self, lock: JobLock) -> Self {
         self.job = Some(lock);
+        self
+    }
+
+    /// The same, and it changes nothing after all.
+    pub(crate) const fn looking_only(mut self) -> Self {
+        self.mutates = false;
         self
     }
 

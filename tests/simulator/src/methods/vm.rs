@@ -24,8 +24,8 @@ pub(super) const METHODS: &[Method] = &[
     Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS, update),
     Method::steps("vm.delete", WRITE, models::VM_DELETE_PARAMS, delete),
     Method::steps("vm.start", WRITE, models::VM_START_PARAMS, start),
-    Method::steps("vm.stop", WRITE, models::VM_STOP_PARAMS, stop).as_job(stop_lock),
-    Method::steps("vm.restart", WRITE, models::ID, restart).as_job(restart_lock),
+    Method::steps("vm.stop", WRITE, models::VM_STOP_PARAMS, stop).job(stop_lock),
+    Method::steps("vm.restart", WRITE, models::ID, restart).job(restart_lock),
     Method::write("vm.poweroff", WRITE, models::ID, poweroff),
     Method::write("vm.suspend", WRITE, models::ID, suspend),
     Method::write("vm.resume", WRITE, models::ID, resume),
@@ -143,7 +143,7 @@ fn stop_step(
         power::turn_off(world, id);
         return Ok(None);
     }
-    if step == 0 && !(suspended && !force_after_timeout) {
+    if step == 0 && (!suspended || force_after_timeout) {
         let seconds = int(&found.config, "shutdown_timeout")
             .and_then(|seconds| u32::try_from(seconds).ok())
             .unwrap_or(90);

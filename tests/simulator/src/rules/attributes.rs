@@ -1,7 +1,7 @@
 //! Models of device attributes, one per type. Schema: 25.10.5, the same in 26.0.0 as far as used.
 
 use crate::json::{flag, given};
-use crate::schema::{Default, Field, INT, INT_OR_NULL, Model, NONEMPTY, TEXT, TEXT_OR_NULL, Type};
+use crate::schema::{Default, Field, INT_OR_NULL, Model, NONEMPTY, TEXT_OR_NULL, Type};
 
 const NONEMPTY_OR_NULL: Type = Type::Nullable(&NONEMPTY);
 const FILE_PATH: Type = Type::Text {

@@ -227,7 +227,8 @@ pub(crate) fn clone(world: &mut World, id: i64, name: Option<&str>) -> Result<Va
             }
             _ => {}
         }
-        device::create(world, new, device.order, attributes)?;
+        // Recorded on 25.10.7: the answered order is given explicitly, so equal ones push each other.
+        device::create(world, new, Some(device.shown_order()), attributes)?;
     }
     Ok(json!(true))
 }

@@ -85,9 +85,8 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
     find(world, id)?;
     let clones = world.clones_of(id);
     if !clones.is_empty() {
-        if !(flag(options, "recursive") && world.version.destroys_clones())
-            && !flag(options, "defer")
-        {
+        let takes_them_along = flag(options, "recursive") && world.version.destroys_clones();
+        if !takes_them_along && !flag(options, "defer") {
             return Err(match world.version.line() {
                 Line::V26 => Failure::Validation {
                     class: "ValidationError",

@@ -161,6 +161,9 @@ impl Field {
     }
 }
 
+/// A rule over a whole object: what is wrong with it, if anything.
+pub(crate) type Rule = fn(&Map<String, Value>) -> Option<&'static str>;
+
 /// The members of an object.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -171,7 +174,7 @@ pub(crate) struct Model {
     /// Whether unknown members are refused.
     pub(crate) closed: bool,
     /// A rule over the whole object, run when every member is right (`Value error, …`).
-    pub(crate) rule: Option<fn(&Map<String, Value>) -> Option<&'static str>>,
+    pub(crate) rule: Option<Rule>,
 }
 
 impl Model {

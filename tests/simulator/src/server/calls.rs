@@ -150,13 +150,13 @@ fn admit(
         (Access::Roles(roles), Some(login)) if !login.role.covers(roles) => {
             return Admission::Refused(Failure::call(EACCES, "Not authorized"));
         }
-        (Access::Anonymous, None) if state.world.rate_limit => {
-            if state
-                .limiter
-                .is_exceeded(method.name, session.peer.ip(), Instant::now())
-            {
-                return Admission::Throttled;
-            }
+        (Access::Anonymous, None)
+            if state.world.rate_limit
+                && state
+                    .limiter
+                    .is_exceeded(method.name, session.peer.ip(), Instant::now()) =>
+        {
+            return Admission::Throttled;
         }
         _ => {}
     }

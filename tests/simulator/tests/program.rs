@@ -1,0 +1,62 @@
+//! The program itself: what it writes, and what it refuses.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tnvm-simulator"))
+}
+
+#[test]
+fn the_ready_file_is_complete_when_the_program_says_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = folder.path().join("ready");
+    let mut child = program()
+        .args(["--tls", "--ready-file"])
+        .arg(&ready)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let said: Vec<String> = said
+        .take_while(|line| !line.starts_with("Ctrl-C"))
+        .collect();
+    let written = std::fs::read_to_string(&ready).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let lines: Vec<&str> = written.lines().collect();
+    assert!(lines[0].starts_with("127.0.0.1:"), "{written}");
+    let value = |key: &str| {
+        lines
+            .iter()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    assert!(said.iter().any(|line| line.contains(&value("api_key"))));
+    assert!(
+        std::fs::read_to_string(value("certificate"))
+            .unwrap()
+            .contains("BEGIN CERTIFICATE")
+    );
+    assert_eq!(value("fingerprint").len(), 64);
+    assert_eq!(value("pid").parse(), Ok(child.id()));
+}
+
+#[test]
+fn a_version_or_world_that_is_not_understood_is_refused_with_a_reason() {
+    let output = program().args(["--truenas", "24.10"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("use 25.10"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let world = folder.path().join("world.yaml");
+    std::fs::write(&world, "polls: []\n").unwrap();
+    let output = program().arg("--world").arg(&world).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("polls"));
+}
