@@ -14,7 +14,7 @@ use crate::world::{World, parent_of, pool_of};
 /// Where zvols appear.
 const PREFIX: &str = "/dev/zvol/";
 
-/// DISK. Recorded on 25.10.7: `vm.device.create`.
+/// DISK. Recorded on 25.10.7 and 26.0.0-BETA.3: `vm.device.create`.
 pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &mut Complaints) {
     let attributes = candidate.attributes;
     if flag(attributes, "create_zvol") {
@@ -24,7 +24,10 @@ pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &
         match zvol_of(path) {
             None => complaints.add(
                 "attributes.path",
-                "Disk path must start with \"/dev/zvol/\"",
+                match world.version.line() {
+                    Line::V25_10 => "Disk path must start with \"/dev/zvol/\"",
+                    Line::V26 => "Disk path must start with '/dev/zvol/'.",
+                },
             ),
             Some(zvol)
                 if !world
@@ -34,7 +37,10 @@ pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &
             {
                 complaints.add_errno(
                     "attributes.path",
-                    "Zvol referenced by path does not exist",
+                    match world.version.line() {
+                        Line::V25_10 => "Zvol referenced by path does not exist".to_owned(),
+                        Line::V26 => format!("Zvol ({zvol}) path ({path}) does not exist."),
+                    },
                     ENOENT,
                 );
             }
@@ -147,7 +153,10 @@ fn check_new_zvol(world: &World, attributes: &Object, complaints: &mut Complaint
         if !world.datasets.contains_key(parent) {
             complaints.add_errno(
                 "attributes.zvol_name",
-                format!("Parent dataset {parent} does not exist."),
+                match world.version.line() {
+                    Line::V25_10 => format!("Parent dataset {parent} does not exist."),
+                    Line::V26 => format!("Parent '{parent}' does not exist."),
+                },
                 ENOENT,
             );
         }
@@ -167,12 +176,15 @@ fn check_sectors(world: &World, attributes: &Object, complaints: &mut Complaints
     match logical {
         None => complaints.add(
             "attributes.logical_sectorsize",
-            "This field must be provided when physical_sectorsize is specified.",
+            match world.version.line() {
+                Line::V25_10 => "This field must be provided when physical_sectorsize is specified.",
+                Line::V26 => "This field \"logical_sectorsize\" must be provided when physical_sectorsize is specified.",
+            },
         ),
-        // Code reading: 26 storage devices; recorded as accepted on 25.10.7.
+        // Recorded on 26.0.0-BETA.3; accepted on 25.10.7.
         Some(logical) if logical > physical && world.version.line() == Line::V26 => complaints.add(
             "attributes.logical_sectorsize",
-            "Logical sector size must not be greater than physical sector size",
+            "Logical sector size cannot be greater than physical sector size.",
         ),
         Some(_) => {}
     }
