@@ -1,6 +1,7 @@
 //! The one place that prints: data to standard output, all else to standard error.
 //!
 //! Decides colour, width and shape; decides nothing else.
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
@@ -125,9 +126,9 @@ impl Output {
             GraphicalTheme::unicode_nocolor()
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_links(false);
-        for problem in problems.iter() {
+        for (problem, vms) in grouped(problems) {
             let mut text = String::new();
-            let shown = Shown::new(problem);
+            let shown = Shown::new(problem, &vms);
             if handler.render_report(&mut text, &shown).is_err() {
                 text = shown.to_string();
             }
@@ -225,31 +226,72 @@ fn paint(colour: bool, code: &str, text: &str) -> String {
     }
 }
 
+/// Problems that differ only in the VM are one: forty workers on a bridge that is not there are
+/// told once, with their names.
+fn grouped(problems: &Diagnostics) -> Vec<(&Diagnostic, Vec<&str>)> {
+    let mut groups: Vec<(&Diagnostic, Vec<&str>)> = Vec::new();
+    let mut known = HashMap::new();
+    for problem in problems.iter() {
+        let place = problem
+            .location
+            .as_ref()
+            .map(|one| (&one.file.name, &one.span));
+        let key = (
+            &problem.message,
+            &problem.help,
+            &problem.device,
+            place,
+            problem.vm.is_some(),
+        );
+        let group = *known.entry(key).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some((_, vms)) => vms.extend(problem.vm.as_deref()),
+            None => groups.push((problem, problem.vm.as_deref().into_iter().collect())),
+        }
+    }
+    groups
+}
+
+/// `worker01`, `worker01 and worker02`, `worker01 and 39 others`.
+fn names(vms: &[&str]) -> String {
+    match vms {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [one, two] => format!("{one} and {two}"),
+        [one, others @ ..] => format!("{one} and {} others", others.len()),
+    }
+}
+
 /// A diagnostic in miette's terms.
 #[derive(Debug)]
 struct Shown<'a> {
     diagnostic: &'a Diagnostic,
+    vms: String,
     source: Option<NamedSource<String>>,
 }
 
 impl<'a> Shown<'a> {
-    fn new(diagnostic: &'a Diagnostic) -> Self {
+    fn new(diagnostic: &'a Diagnostic, vms: &[&str]) -> Self {
         let source = diagnostic
             .location
             .as_ref()
             .map(|place| NamedSource::new(&place.file.name, place.file.text.clone()));
-        Self { diagnostic, source }
+        Self {
+            diagnostic,
+            vms: names(vms),
+            source,
+        }
     }
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = self.diagnostic;
-        match (&one.vm, &one.device) {
-            (Some(vm), Some(device)) => write!(f, "{vm}: {device}: ")?,
-            (Some(vm), None) => write!(f, "{vm}: ")?,
-            (None, Some(device)) => write!(f, "{device}: ")?,
-            (None, None) => {}
+        if !self.vms.is_empty() {
+            write!(f, "{}: ", self.vms)?;
+        }
+        if let Some(device) = &one.device {
+            write!(f, "{device}: ")?;
         }
         f.write_str(&one.message)
     }
@@ -278,5 +320,32 @@ impl miette::Diagnostic for Shown<'_> {
         let place = self.diagnostic.location.as_ref()?;
         let label = LabeledSpan::underline(place.span.clone());
         Some(Box::new(std::iter::once(label)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_that_differ_only_in_the_vm_are_told_once() {
+        let mut problems = Diagnostics::default();
+        for vm in ["a01", "a02", "a03"] {
+            problems.push(Diagnostic::error("no such bridge").vm(vm).device("nic.lan"));
+        }
+        problems.push(Diagnostic::error("no such bridge").device("nic.lan"));
+        problems.push(Diagnostic::error("another").vm("a01"));
+        let told: Vec<String> = grouped(&problems)
+            .iter()
+            .map(|(problem, vms)| Shown::new(problem, vms).to_string())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "a01 and 2 others: nic.lan: no such bridge",
+                "nic.lan: no such bridge",
+                "a01: another"
+            ]
+        );
     }
 }

@@ -123,7 +123,8 @@ fn fields(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) -> Map<
     for (key, node) in &spec.fields {
         fields.insert(key.clone(), node.to_json());
     }
-    if !fields.contains_key("memory") {
+    // A `memory` that is written and wrong has been reported, and left out of the fields.
+    if !fields.contains_key("memory") && spec.node.get("memory").is_none() {
         problems.push(
             Diagnostic::error(format!("the VM type `{}` has no `memory`", spec.vm_type))
                 .help("say how much, for instance `memory: 4GiB`; a bare number is MiB")
