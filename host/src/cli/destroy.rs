@@ -55,6 +55,11 @@ async fn destroy_on(
 }
 
 fn confirm(plan: &Plan, output: &Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return Err(Failure::NotConfirmed(
+            "a program cannot be asked: `-o json` needs `--yes`, or `--dry-run` to look first; nothing was changed".to_owned(),
+        ));
+    }
     output.plan(&PlanView::from(plan));
     let question = format!(
         "This cannot be undone. Type the group's name ({}) to go on:",

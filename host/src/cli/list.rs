@@ -63,6 +63,8 @@ pub(super) async fn list(
 
 fn row(vm: &ObservedVm, host: &str) -> Row {
     let owner = vm.owner();
+    let mut devices: Vec<DeviceRow> = vm.devices.iter().map(device_row).collect();
+    devices.sort_by_key(|device| (device.order, device.id));
     Row {
         name: vm.name.clone(),
         id: vm.id,
@@ -83,7 +85,7 @@ fn row(vm: &ObservedVm, host: &str) -> Row {
             .devices
             .iter()
             .find_map(|device| display_address(device, host)),
-        devices: vm.devices.iter().map(device_row).collect(),
+        devices,
     }
 }
 

@@ -64,6 +64,8 @@ fn vm_plan(mark: &Mark, vm: &ObservedVm) -> VmPlan {
         steps.push(Step::PowerOffVm);
     }
     steps.push(Step::DeleteVm);
+    let mut devices: Vec<DesiredDevice> = vm.devices.iter().map(shown_device).collect();
+    devices.sort_by_key(|device| device.order);
     VmPlan {
         name: vm.name.clone(),
         vm_type: mark.vm_type.clone(),
@@ -75,7 +77,7 @@ fn vm_plan(mark: &Mark, vm: &ObservedVm) -> VmPlan {
             .product(),
         memory_mib: vm.number("memory").unwrap_or(0),
         steps,
-        devices: vm.devices.iter().map(shown_device).collect(),
+        devices,
     }
 }
 
