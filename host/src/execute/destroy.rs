@@ -72,7 +72,7 @@ fn settle(this: &VmRun<'_>, entry: Option<usize>) {
 }
 
 /// Deletes a thing and looks until it is gone: a success is not believed (26 and newer report one
-/// where ZFS failed, API §4.8), and "busy" is given time, since a zvol is let go of only some
+/// where ZFS failed: `vm.delete`, `pool.dataset.delete`), and "busy" is given time, since a zvol is let go of only some
 /// moments after its VM was powered off.
 ///
 /// `look` gives whether the thing is there, or an error when it must not be deleted; it is asked

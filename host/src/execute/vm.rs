@@ -36,7 +36,7 @@ pub(super) async fn create(
 /// not whether it still lives.
 ///
 /// A start that names devices as not available is tried once more after a wait: the device node
-/// of a zvol appears shortly after the zvol (API §4.10).
+/// of a zvol appears shortly after the zvol (`pool.dataset.create`, all versions; seen in the middleware's code, not tried).
 pub(super) async fn start(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
     let client = this.client();
     let entry = this.ledger.asked(Object::Running { name: this.name() });
@@ -73,7 +73,7 @@ pub(super) async fn start(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
 }
 
 /// `vm.poweroff`, then the state is verified. A VM that is off already is no error: the state
-/// counts, since the errors differ between versions by their text only (API §4.6).
+/// counts, since the errors differ between versions by their text only (`vm.start`, `vm.stop`, `vm.poweroff`).
 pub(super) async fn power_off(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
     let answer = this.client().power_off_vm(id).await;
     let state = match wait_for(this, id, PowerState::Stopped).await {

@@ -38,7 +38,7 @@ pub(super) async fn create(this: &VmRun<'_>, volume: &Volume) -> Result<(), Step
 /// verified gone.
 ///
 /// Snapshots are asked for before the call: the server takes shares and tasks of a dataset away
-/// before it finds that ZFS refuses, and 26 and newer do not even say that it refused (API §4.8).
+/// before it finds that ZFS refuses, and 26 and newer do not even say that it refused (`pool.dataset.delete`).
 pub(super) async fn delete(this: &VmRun<'_>, dataset: &str) -> Result<(), StepError> {
     let client = this.client();
     until_gone(
