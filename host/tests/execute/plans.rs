@@ -54,6 +54,7 @@ pub(crate) fn device(name: &str, dtype: &str, order: u32) -> DesiredDevice {
         order,
         volume: None,
         secrets: vec![],
+        claims: Vec::new(),
         origin: None,
     }
 }
