@@ -3,8 +3,11 @@
 //! It knows nothing of terminals; the output module draws it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
+
+use indexmap::IndexSet;
 
 /// A text that was read, kept so that a problem can point into it.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +42,15 @@ impl Location {
     }
 }
 
+impl Hash for Location {
+    /// Of the text only the name: equal places agree in it, and the whole text would be read again
+    /// for every problem in it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.file.name.hash(state);
+        self.span.hash(state);
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = self.line_column();
@@ -53,7 +65,7 @@ impl fmt::Debug for Location {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
     /// Worth telling; the run goes on.
     Warning,
@@ -62,7 +74,7 @@ pub enum Severity {
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
@@ -139,22 +151,20 @@ impl Diagnostic {
     }
 }
 
-/// All problems found, in the order of finding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+/// All problems found, each once, in the order of finding.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics(IndexSet<Diagnostic>);
 
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         // The same mistake in a type is met once per VM; one report is enough.
-        if !self.0.contains(&diagnostic) {
-            self.0.push(diagnostic);
-        }
+        self.0.insert(diagnostic);
     }
 
     /// Adds all of another list.
     pub fn extend(&mut self, other: Diagnostics) {
-        other.0.into_iter().for_each(|one| self.push(one));
+        self.0.extend(other.0);
     }
 
     /// Whether any is an error.
@@ -170,14 +180,14 @@ impl Diagnostics {
     }
 
     /// All of them.
-    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+    pub fn iter(&self) -> indexmap::set::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 }
 
 impl IntoIterator for Diagnostics {
     type Item = Diagnostic;
-    type IntoIter = std::vec::IntoIter<Diagnostic>;
+    type IntoIter = indexmap::set::IntoIter<Diagnostic>;
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
@@ -185,7 +195,7 @@ impl IntoIterator for Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(one: Diagnostic) -> Self {
-        Self(vec![one])
+        Self(IndexSet::from([one]))
     }
 }
 
@@ -206,4 +216,52 @@ pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     scored.into_iter().take(3).map(|(_, one)| one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &str, start: usize) -> Location {
+        let file = SourceFile {
+            name: "vms.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        Location {
+            file: Arc::new(file),
+            span: start..text.len(),
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_once_and_in_the_order_of_finding() {
+        let mut problems = Diagnostics::default();
+        for (message, at) in [
+            ("b", location("x: 1", 0)),
+            ("a", location("x: 1", 0)),
+            ("b", location("x: 1", 0)),
+            ("b", location("x: 1", 3)),
+            ("b", location("y: 1", 0)),
+        ] {
+            problems.push(Diagnostic::error(message).at(at));
+        }
+        let mut more = Diagnostics::from(Diagnostic::error("a").at(location("x: 1", 0)));
+        more.push(Diagnostic::warning("a").at(location("x: 1", 0)));
+        problems.extend(more);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|one| (one.severity, one.message.as_str()))
+            .collect();
+        use Severity::{Error, Warning};
+        assert_eq!(
+            told,
+            [
+                (Error, "b"),
+                (Error, "a"),
+                (Error, "b"),
+                (Error, "b"),
+                (Warning, "a")
+            ]
+        );
+    }
 }

@@ -193,6 +193,42 @@ fn hundreds_of_mistakes_are_not_all_reported() {
 }
 
 #[test]
+fn what_is_said_of_one_vm_alone_is_known_as_its_own() {
+    let check = |set: &[&str], own: [Option<&str>; 2]| {
+        let text = "storage: {pool_path: tank/vms}\n\
+            worker:\n  count: 2\n  memory: 1024\n  display: {port: 6000}\n  \
+            vms: {worker02: {display: {port: 6200, wait: true}}}\n";
+        let set = set.iter().map(ToString::to_string).collect();
+        let (config, problems) = load_with(text, set);
+        assert!(problems.is_empty(), "{}", render_problems(&problems));
+        let vms = config.unwrap().vms;
+        let found = vms.iter().map(|vm| {
+            let display = vm.own.as_ref()?.get("display")?;
+            Some(display.to_json().to_string())
+        });
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            own.map(|one| one.map(str::to_owned))
+        );
+    };
+    check(&[], [None, Some(r#"{"port":6200,"wait":true}"#)]);
+    // A flag for the whole type goes before the file's entry for one VM, and is not its own.
+    check(
+        &["worker.display.port=7000"],
+        [None, Some(r#"{"wait":true}"#)],
+    );
+    check(&["worker.display=true"], [None, None]);
+    check(
+        &[
+            "worker.vms.worker01.display.port=8000",
+            "worker.display.port=7000",
+        ],
+        [Some(r#"{"port":8000}"#), Some(r#"{"wait":true}"#)],
+    );
+    check(&["worker.vms.worker02.display=null"], [None, None]);
+}
+
+#[test]
 fn a_file_of_more_than_a_mebibyte_is_not_read() {
     let problems = load_text(&" ".repeat((1 << 20) + 1));
     assert!(render_problems(&problems).contains("is longer than 1 MiB"));

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::layers::{Layers, did_you_mean};
+use super::layers::{Layers, OfVm, did_you_mean};
 use super::model::{VmSpec, VmTypeInfo};
 use super::names::{MAX_VMS, vm_name};
 use super::node::{Node, NodeValue};
@@ -83,14 +83,14 @@ impl Expansion {
                 );
                 collided.push(other);
             }
-            let (keys, node) = match layers.of_vm(name, &node, &vm) {
-                Some(own) => {
-                    let (keys, found) = vm_type::read(&own);
+            let (keys, node, own) = match layers.of_vm(name, &node, &vm) {
+                Some(OfVm { merged, own }) => {
+                    let (keys, found) = vm_type::read(&merged);
                     problems.extend(found);
-                    self.values = self.values.saturating_add(own.size());
-                    (keys, own)
+                    self.values = self.values.saturating_add(merged.size());
+                    (keys, merged, Some(own))
                 }
-                None => (keys.clone(), node.clone()),
+                None => (keys.clone(), node.clone(), None),
             };
             let place = Place {
                 vm_type: name,
@@ -99,7 +99,7 @@ impl Expansion {
                 count,
                 origin: origin.clone(),
             };
-            self.vms.push(place.vm(vm, keys, node));
+            self.vms.push(place.vm(vm, keys, node, own));
         }
     }
 
@@ -155,7 +155,7 @@ struct Place<'n> {
 }
 
 impl Place<'_> {
-    fn vm(self, name: String, keys: VmKeys, node: Node) -> VmSpec {
+    fn vm(self, name: String, keys: VmKeys, node: Node, own: Option<Node>) -> VmSpec {
         VmSpec {
             name,
             vm_type: self.vm_type.to_owned(),
@@ -169,6 +169,7 @@ impl Place<'_> {
             protect: keys.protect,
             device_keys: keys.device_keys,
             node,
+            own,
             origin: self.origin,
         }
     }
@@ -187,21 +188,21 @@ fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagn
         problems.push(Diagnostic::error(message).help(help).at(vms.origin.clone()));
         return;
     };
-    let names: Vec<String> = (1..=count).map(|index| vm_name(name, index)).collect();
     for (vm, entry) in map {
         if too_many(problems) {
             return;
         }
-        let later = vm
+        let index = vm
             .strip_prefix(name)
             .and_then(|number| number.parse::<u32>().ok())
-            .is_some_and(|index| index > count && vm_name(name, index) == *vm);
-        if later {
+            .filter(|index| *index > 0 && vm_name(name, *index) == *vm);
+        if index.is_some_and(|index| index > count) {
             let message = format!("`{vm}` is not made: `{name}` has {count} VMs");
             let problem =
                 Diagnostic::warning(message).help("raise `count`, or remove these settings");
             problems.push(problem.at(entry.key_origin.clone()));
-        } else if !names.contains(vm) {
+        } else if index.is_none() {
+            let names: Vec<String> = (1..=count).map(|index| vm_name(name, index)).collect();
             let help = did_you_mean(vm, names.iter().map(String::as_str), "VMs of this type");
             let problem = Diagnostic::error(format!("`{name}` has no VM named `{vm}`")).help(help);
             problems.push(problem.at(entry.key_origin.clone()));

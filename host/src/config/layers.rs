@@ -15,6 +15,14 @@ const MAX_ANCESTORS: usize = 16;
 /// Keys that belong to a type itself, and that neither its heirs nor its VMs take over.
 const OWN_KEYS: &[&str] = &["extends", "vms"];
 
+/// One VM of which something is said.
+pub(super) struct OfVm {
+    /// All that is said of it, the type's values included.
+    pub(super) merged: Node,
+    /// What is said of it alone and holds.
+    pub(super) own: Node,
+}
+
 /// A VM type as it was written.
 pub(super) struct TypeLayers {
     /// The place of its name.
@@ -128,7 +136,7 @@ impl Layers {
 
     /// One VM of a type: its override over the type, and `--set` over both. `None`: nothing is
     /// said of this VM.
-    pub(super) fn of_vm(&self, vm_type: &str, of_type: &Node, vm: &str) -> Option<Node> {
+    pub(super) fn of_vm(&self, vm_type: &str, of_type: &Node, vm: &str) -> Option<OfVm> {
         let layers = self.types.get(vm_type)?;
         let said = layers
             .all()
@@ -136,19 +144,23 @@ impl Layers {
         if !said {
             return None;
         }
-        let mut node = of_type.clone();
-        if let Some(own) = layers.written.get("vms").and_then(|vms| vms.get(vm)) {
-            lay(&mut node, own);
+        let mut merged = of_type.clone();
+        let mut own = Node::empty_map();
+        if let Some(written) = layers.written.get("vms").and_then(|vms| vms.get(vm)) {
+            lay(&mut merged, written);
+            lay(&mut own, written);
         }
         for layer in &layers.settings {
-            lay(&mut node, layer);
+            lay(&mut merged, layer);
+            take_away(&mut own, layer);
         }
         for layer in &layers.settings {
-            if let Some(own) = layer.get("vms").and_then(|vms| vms.get(vm)) {
-                lay(&mut node, own);
+            if let Some(set) = layer.get("vms").and_then(|vms| vms.get(vm)) {
+                lay(&mut merged, set);
+                lay(&mut own, set);
             }
         }
-        Some(node)
+        Some(OfVm { merged, own })
     }
 
     /// The type and those it extends, itself first.
@@ -254,6 +266,24 @@ fn lay(node: &mut Node, layer: &Node) {
     }
     if layer.as_map().is_some() {
         node.merge(layer);
+    }
+}
+
+/// Takes away what `layer` says anew, as far down as both are maps.
+fn take_away(node: &mut Node, layer: &Node) {
+    let (NodeValue::Map(entries), Some(said)) = (&mut node.value, layer.as_map()) else {
+        return;
+    };
+    for (key, anew) in said {
+        match entries.get_mut(key) {
+            Some(entry) if entry.node.as_map().is_some() && anew.node.as_map().is_some() => {
+                take_away(&mut entry.node, &anew.node);
+            }
+            Some(_) => {
+                entries.shift_remove(key);
+            }
+            None => {}
+        }
     }
 }
 

@@ -164,6 +164,9 @@ pub struct VmSpec {
     /// All that the config says of this VM, all layers merged, under the keys and with the values
     /// that were written: what `config show --origin` shows. Without `extends` and `vms`.
     pub node: Node,
+    /// What is said of this VM alone, by its entry under `vms` and by `--set type.vms.name…`, and
+    /// not said again by a later layer. A map in the shape of `node`; `None` where nothing is.
+    pub own: Option<Node>,
     /// The place of the type's name in the file.
     pub origin: Option<Location>,
 }

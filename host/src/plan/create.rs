@@ -1,5 +1,7 @@
 //! What `create` does: makes what is missing and starts it; changes and removes nothing.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::mark::Mark;
@@ -14,11 +16,7 @@ use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 #[must_use]
 pub fn plan_create(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics) {
     let mut problems = Diagnostics::default();
-    let vms = desired
-        .vms
-        .iter()
-        .map(|vm| plan_vm(&desired.group, vm, observed, &mut problems))
-        .collect();
+    let vms = plan_vms(desired, observed, &mut problems);
     let mut plan = Plan {
         group: desired.group.clone(),
         kind: PlanKind::Create,
@@ -34,12 +32,7 @@ pub fn plan_create(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics
 #[must_use]
 pub fn plan_create_offline(desired: &Desired) -> Plan {
     let nothing = Observed::default();
-    let mut ignored = Diagnostics::default();
-    let vms: Vec<VmPlan> = desired
-        .vms
-        .iter()
-        .map(|vm| plan_vm(&desired.group, vm, &nothing, &mut ignored))
-        .collect();
+    let vms = plan_vms(desired, &nothing, &mut Diagnostics::default());
     Plan {
         group: desired.group.clone(),
         kind: PlanKind::Create,
@@ -48,13 +41,34 @@ pub fn plan_create_offline(desired: &Desired) -> Plan {
     }
 }
 
-fn plan_vm(group: &str, vm: &DesiredVm, observed: &Observed, problems: &mut Diagnostics) -> VmPlan {
+fn plan_vms(desired: &Desired, observed: &Observed, problems: &mut Diagnostics) -> Vec<VmPlan> {
+    let mut existing: HashMap<&str, &ObservedVm> = HashMap::with_capacity(observed.vms.len());
+    for vm in &observed.vms {
+        // Should a server have two VMs of one name, the first counts.
+        existing.entry(&vm.name).or_insert(vm);
+    }
+    desired
+        .vms
+        .iter()
+        .map(|vm| {
+            let existing = existing.get(vm.name.as_str()).copied();
+            plan_vm(&desired.group, vm, existing, observed, problems)
+        })
+        .collect()
+}
+
+fn plan_vm(
+    group: &str,
+    vm: &DesiredVm,
+    existing: Option<&ObservedVm>,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) -> VmPlan {
     let mark = Mark {
         group: group.to_owned(),
         vm_type: vm.vm_type.clone(),
         vm: vm.name.clone(),
     };
-    let existing = observed.vms.iter().find(|other| other.name == vm.name);
     let (id, steps) = match existing {
         None => (None, steps_for_new(vm, &mark, observed, problems)),
         Some(found) if found.owner() == Some(&mark) => (

@@ -1,6 +1,6 @@
 //! What `destroy` does: removes the group's VMs and zvols, recognised by their marks alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::mark::Mark;
 use super::observed::{Observed, ObservedVm, PowerState};
@@ -28,6 +28,7 @@ pub fn plan_destroy(group: &str, protected: &[String], observed: &Observed) -> (
             _ => {}
         }
     }
+    let holders = holders(observed);
     for (name, dataset) in &observed.datasets {
         let Some(mark) = dataset.mark.as_ref().filter(|mark| mark.group == group) else {
             continue;
@@ -39,9 +40,14 @@ pub fn plan_destroy(group: &str, protected: &[String], observed: &Observed) -> (
         plan.steps.push(Step::DeleteVolume {
             dataset: name.clone(),
         });
-        check_volume(name, dataset.snapshots, mark, observed, &mut problems);
+        let holders = holders.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+        check_volume(name, dataset.snapshots, mark, holders, &mut problems);
     }
-    for plan in vms.values().filter(|plan| protected.contains(&plan.name)) {
+    let protected: HashSet<&str> = protected.iter().map(String::as_str).collect();
+    for plan in vms
+        .values()
+        .filter(|plan| protected.contains(plan.name.as_str()))
+    {
         problems.push(
             Diagnostic::refusal("is protected by `protect: true`")
                 .help("remove `protect` from the config if it shall go")
@@ -112,12 +118,23 @@ fn shown_device(device: &super::observed::ObservedDevice) -> DesiredDevice {
     }
 }
 
-/// What else hangs on a zvol must not go with it.
+/// The VMs that have a zvol as a disk, by its name.
+fn holders(observed: &Observed) -> HashMap<String, Vec<&ObservedVm>> {
+    let mut holders: HashMap<String, Vec<&ObservedVm>> = HashMap::new();
+    for vm in &observed.vms {
+        for zvol in vm.devices.iter().filter_map(|device| device.zvol()) {
+            holders.entry(zvol).or_default().push(vm);
+        }
+    }
+    holders
+}
+
+/// What else hangs on a zvol must not go with it. `holders` are the VMs that have it as a disk.
 fn check_volume(
     dataset: &str,
     snapshots: Option<u64>,
     mark: &Mark,
-    observed: &Observed,
+    holders: &[&ObservedVm],
     problems: &mut Diagnostics,
 ) {
     if let Some(count) = snapshots.filter(|count| *count > 0) {
@@ -129,21 +146,14 @@ fn check_volume(
                 .vm(&mark.vm),
         );
     }
-    let others = observed.vms.iter().filter(|vm| vm.owner() != Some(mark));
-    for other in others {
-        if other
-            .devices
-            .iter()
-            .any(|device| device.zvol().as_deref() == Some(dataset))
-        {
-            problems.push(
-                Diagnostic::refusal(format!(
-                    "{dataset} is also a disk of the VM `{}`",
-                    other.name
-                ))
-                .help("detach it there first; destroy would take the disk from under that VM")
-                .vm(&mark.vm),
-            );
-        }
+    for other in holders.iter().filter(|vm| vm.owner() != Some(mark)) {
+        problems.push(
+            Diagnostic::refusal(format!(
+                "{dataset} is also a disk of the VM `{}`",
+                other.name
+            ))
+            .help("detach it there first; destroy would take the disk from under that VM")
+            .vm(&mark.vm),
+        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each rule is one the server enforces, or a danger it does not see; the source stands beside it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -242,10 +242,11 @@ struct ForeignClaims<'a> {
 impl<'a> ForeignClaims<'a> {
     fn of(desired: &Desired, observed: &'a Observed) -> Self {
         let mut holders = HashMap::new();
+        let ours: HashSet<&str> = desired.vms.iter().map(|vm| vm.name.as_str()).collect();
         let others = observed
             .vms
             .iter()
-            .filter(|vm| !desired.vms.iter().any(|ours| ours.name == vm.name));
+            .filter(|vm| !ours.contains(vm.name.as_str()));
         for vm in others {
             for device in &vm.devices {
                 for port in ["port", "web_port"] {

@@ -66,7 +66,8 @@ pub struct PlanRequest {
     pub target_version: String,
     /// Granted facts, kind and value.
     pub facts: Vec<(String, Value)>,
-    /// Members of later minor versions; today `{}`.
+    /// An object: `own`, the part of `config` that is said of this VM alone, where there is one;
+    /// later minor versions add members.
     pub context: Value,
 }
 

@@ -1,6 +1,7 @@
 //! Checks a config value against a plugin's JSON Schema and says every mistake in plain words.
 //!
-//! It knows nothing of plugins or of where a value was written; pointers lead there.
+//! It knows nothing of plugins or of where a value was written; pointers lead there. No message
+//! repeats a text that the user wrote: it may be a secret where a reference to one belongs.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, ValidationError, Validator};
@@ -48,7 +49,7 @@ fn explain(error: &ValidationError<'_>, schema: &Value, found: &mut Vec<PluginDi
             found.push(diagnostic);
         }
     };
-    let value = || short(error.instance());
+    let value = || described(error.instance());
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
@@ -197,7 +198,7 @@ fn explain(error: &ValidationError<'_>, schema: &Value, found: &mut Vec<PluginDi
                 }
             }
         }
-        _ => push(pointer.to_owned(), plain(&error.to_string()), None),
+        _ => push(pointer.to_owned(), plain(&error.masked().to_string()), None),
     }
 }
 
@@ -274,12 +275,13 @@ fn word(json_type: &str) -> &str {
     }
 }
 
+/// What the user wrote, without the words of a text.
 fn described(value: &Value) -> String {
     match value {
         Value::Null => "nothing (null)".to_owned(),
         Value::Bool(_) => short(value),
         Value::Number(_) => format!("the number {value}"),
-        Value::String(_) => format!("the text {}", short(value)),
+        Value::String(_) => "a text".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
     }
@@ -289,7 +291,7 @@ fn bare(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), plain)
 }
 
-/// The value as JSON, short enough for a sentence.
+/// A value of the schema as JSON, short enough for a sentence.
 fn short(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = plain(&value.to_string());
@@ -355,11 +357,11 @@ mod tests {
         assert_eq!(
             found,
             [
-                "/0/bus: \"VIRTO\" is not one of VIRTIO, AHCI [did you mean `VIRTIO`?]",
+                "/0/bus: a text is not one of VIRTIO, AHCI [did you mean `VIRTIO`?]",
                 "/0/sizee: `sizee` is not known here [did you mean `size`?]",
                 "/0: `size` is missing [add `size`]",
                 "/1/size: expected a whole number or a text, found true",
-                "/1/sparse: expected true or false, found the text \"yes\"",
+                "/1/sparse: expected true or false, found a text",
             ]
         );
     }
@@ -371,6 +373,49 @@ mod tests {
             found,
             ["/0/a~1b: `a/b` is not known here [known here: size, sparse, bus]"]
         );
+    }
+
+    #[test]
+    fn a_text_that_may_be_a_secret_is_never_repeated() {
+        const SECRET: &str = "hunter2-in-clear";
+        for schema in [
+            json!({"type": "boolean"}),
+            json!({"type": ["integer", "null"]}),
+            json!({"enum": ["a", 1]}),
+            json!({"const": "a"}),
+            json!({"pattern": "^env:"}),
+            json!({"minLength": 99}),
+            json!({"maxLength": 1}),
+            json!({"format": "ipv4"}),
+            json!({"not": {"type": "string"}}),
+            json!({"anyOf": [{"type": "integer"}, {"const": "a"}]}),
+            json!({"anyOf": [{"pattern": "^env:"}, {"minLength": 99}]}),
+            json!({"oneOf": [{"type": "string"}, {"minLength": 1}]}),
+            json!({"if": {"type": "string"}, "then": {"maxLength": 1}}),
+            json!(false),
+        ] {
+            let schema = json!({"items": schema, "properties": {"password": schema}});
+            for value in [json!([SECRET]), json!({"password": SECRET})] {
+                let found = messages(&schema, &value).join("\n");
+                // The only rule here that is no rule unless it is asked for.
+                let unchecked = schema.pointer("/items/format").is_some();
+                assert!(unchecked || !found.is_empty(), "{schema}");
+                assert!(!found.contains("hunter2"), "{found}");
+            }
+        }
+        for schema in [
+            json!({"uniqueItems": true}),
+            json!({"contains": {"type": "integer"}}),
+            json!({"prefixItems": [true], "items": false}),
+            json!({"prefixItems": [true], "unevaluatedItems": false}),
+            json!({"not": {"type": "array"}}),
+            json!({"enum": [[]]}),
+            json!({"const": []}),
+        ] {
+            let found = messages(&schema, &json!([SECRET, SECRET])).join("\n");
+            assert!(!found.is_empty(), "{schema}");
+            assert!(!found.contains("hunter2"), "{found}");
+        }
     }
 
     #[test]
@@ -387,6 +432,6 @@ mod tests {
     fn a_value_of_no_alternative_is_told_all_forms() {
         let schema = json!({"anyOf": [{"const": false}, {"type": "array"}]});
         let found = messages(&schema, &json!("x"));
-        assert_eq!(found, [": expected false or a list, found the text \"x\""]);
+        assert_eq!(found, [": expected false or a list, found a text"]);
     }
 }

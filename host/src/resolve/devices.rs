@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::desired::DesiredDevice;
 use super::orders;
@@ -135,7 +135,6 @@ impl Call<'_> {
             ..
         } = self.inputs;
         let name = &self.plugin.descriptor().name;
-        let empty = || Value::Object(serde_json::Map::new());
         PlanRequest {
             vm: VmIdentity {
                 name: self.spec.name.clone(),
@@ -148,7 +147,7 @@ impl Call<'_> {
             config,
             template: templates
                 .device(name)
-                .map_or_else(empty, |one| one.node.to_json()),
+                .map_or_else(|| json!({}), |one| one.node.to_json()),
             storage: whole.storage.node.to_json(),
             target_version: target_version.to_owned(),
             facts: facts
@@ -156,7 +155,17 @@ impl Call<'_> {
                 .find(|(plugin, _)| plugin == name)
                 .map(|(_, granted)| granted.clone())
                 .unwrap_or_default(),
-            context: empty(),
+            context: self.context(),
+        }
+    }
+
+    /// What the contract calls `context`: `own`, the part of the config value that is said of this
+    /// VM alone, so that a plugin can tell it from what all VMs of the type share.
+    fn context(&self) -> Value {
+        let own = self.spec.own.as_ref();
+        match own.and_then(|own| own.get(&self.plugin.descriptor().key)) {
+            Some(own) => json!({ "own": own.to_json() }),
+            None => json!({}),
         }
     }
 

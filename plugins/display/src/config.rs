@@ -11,12 +11,13 @@ pub struct Display {
     /// SPICE (the default), or VNC (from TrueNAS 25.10).
     #[serde(rename = "type", default)]
     pub protocol: Option<Protocol>,
-    /// The port of the type's first VM; the next VMs have the next ports. By default each VM type
-    /// has ten ports, from 5911 on. 5900 to 65535, never 6000.
+    /// The port of the type's first VM; the next VMs have the next ports. Under `vms`: that VM's
+    /// port. By default each VM type has ten ports, from 5911 on. 5900 to 65535, never 6000.
     #[serde(default, skip_serializing)]
     #[schemars(range(min = 5900, max = 65535))]
     pub port: Option<u32>,
-    /// The port of the browser's view of the type's first VM; 1000 more than `port` by default.
+    /// The port of the browser's view, counted like `port`; 1000 more than the VM's port by
+    /// default.
     #[serde(default, skip_serializing)]
     #[schemars(range(min = 5900, max = 65535))]
     pub web_port: Option<u32>,

@@ -149,6 +149,9 @@ impl<T> Chosen<T> {
 fn port(request: &Request<Display>, choice: &Choice<'_>) -> Result<u64, Problem> {
     let first = choice.of(|layer| layer.port);
     match first.value {
+        Some(port) if is_own(request, "port") => {
+            ports::exact(port).map_err(|reason| first.problem("port", reason))
+        }
         Some(port) => ports::from_first(port, request.vm.index).map_err(|reason| {
             first
                 .problem("port", reason)
@@ -164,6 +167,9 @@ fn port(request: &Request<Display>, choice: &Choice<'_>) -> Result<u64, Problem>
 fn web_port(request: &Request<Display>, choice: &Choice<'_>, port: u64) -> Result<u64, Problem> {
     let first = choice.of(|layer| layer.web_port);
     match first.value {
+        Some(web) if is_own(request, "web_port") => {
+            ports::exact(web).map_err(|reason| first.problem("web_port", reason))
+        }
         Some(web) => ports::from_first(web, request.vm.index)
             .map_err(|reason| first.problem("web_port", reason)),
         None => ports::web(port).map_err(|reason| {
@@ -173,6 +179,12 @@ fn web_port(request: &Request<Display>, choice: &Choice<'_>, port: u64) -> Resul
                 .help("Choose a lower `port`, or `web_port` too.")
         }),
     }
+}
+
+/// Whether the user wrote the port for this one VM, and not for all of the type.
+fn is_own(request: &Request<Display>, key: &str) -> bool {
+    let own = request.own().and_then(|own| own.get(key));
+    own.is_some_and(|port| !port.is_null())
 }
 
 /// `vm.device.create` takes one of `vm.device.bind_choices`: all of them are addresses.

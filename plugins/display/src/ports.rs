@@ -57,6 +57,14 @@ pub(crate) fn from_first(first: u32, index: u32) -> Result<u64, String> {
     Ok(port)
 }
 
+/// The port of the one VM that the user chose it for.
+///
+/// # Errors
+/// One sentence when the server would refuse it.
+pub(crate) fn exact(port: u32) -> Result<u64, String> {
+    from_first(port, 1)
+}
+
 /// The web port that belongs to `port`.
 ///
 /// # Errors

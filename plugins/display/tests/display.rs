@@ -57,6 +57,37 @@ fn a_chosen_port_is_the_first_vms() {
 }
 
 #[test]
+fn a_port_of_one_vms_own_is_exactly_that() {
+    let check = |config: Value, own: Value, expected: [u64; 2]| {
+        let request = display(config).own(own).position(0, 2);
+        let attributes = attributes(&request.devices::<DisplayPlugin>()[0]);
+        assert_eq!(attributes["port"], expected[0]);
+        assert_eq!(attributes["web_port"], expected[1]);
+    };
+    check(json!({"port": 6200}), json!({"port": 6200}), [6200, 7200]);
+    check(
+        json!({"port": 6200, "web_port": 8000}),
+        json!({"port": 6200}),
+        [6200, 8001],
+    );
+    check(
+        json!({"port": 6200, "web_port": 8000}),
+        json!({"web_port": 8000}),
+        [6201, 8000],
+    );
+    check(
+        json!({"port": 6200, "wait": true}),
+        json!({"wait": true, "port": null}),
+        [6201, 7201],
+    );
+    check_error(
+        display(json!({"port": 6000})).own(json!({"port": 6000})),
+        "/port",
+        "6000",
+    );
+}
+
+#[test]
 fn the_config_wins_over_the_template_and_that_over_defaults() {
     let template = json!({
         "vm": null,

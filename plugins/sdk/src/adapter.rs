@@ -1,13 +1,14 @@
 //! Between the contract's JSON and a plugin's types: schema out, config in, errors as places.
 
+use std::fmt::Display;
 use std::marker::PhantomData;
 
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
-use serde_path_to_error::{Path, Segment};
+use serde_json::{Value, json};
 
 use crate::bindings::exports::tnvm::device::plugin::Guest;
+use crate::read::read;
 use crate::{
     Attributes, Descriptor, DevicePlugin, Failure, PlanRequest, Planned, Problem, Problems,
     Request, log, pointer,
@@ -91,8 +92,11 @@ pub fn plan<P: DevicePlugin>(request: PlanRequest) -> Result<Planned, Failure> {
 /// # Errors
 /// One sentence, when `attributes` is no JSON object or not of a shape the plugin knows.
 pub fn normalize<P: DevicePlugin>(attributes: &str) -> Result<String, String> {
-    let map: Map<String, Value> = serde_json::from_str(attributes)
-        .map_err(|error| format!("the attributes are not a JSON object: {error}"))?;
+    let map = match serde_json::from_str(attributes) {
+        Ok(Value::Object(map)) => map,
+        Ok(_) => return Err("the attributes are not a JSON object".to_owned()),
+        Err(error) => return Err(format!("the attributes are not JSON: {error}")),
+    };
     Ok(P::normalize(Attributes(map).without_nulls())?.to_json())
 }
 
@@ -107,46 +111,30 @@ fn read_request<P: DevicePlugin>(request: PlanRequest) -> Result<Request<P::Conf
         template: from_host("template", &request.template)?,
         storage: from_host("storage", &request.storage)?,
         target: request.target_version.parse().map_err(Failure::Internal)?,
-        context: from_host("context", &request.context)?,
+        context: parsed("context", &request.context)?,
         facts: request.facts,
         vm: request.vm,
     })
 }
 
 fn read_config<C: DeserializeOwned>(text: &str) -> Result<C, Failure> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let parts = parts(error.path());
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let problem = Problem::config(pointer(&parts), sentence(error.inner()));
+    let value = parsed("config", text)?;
+    read(&value).map_err(|misfit| {
+        let problem = Problem::config(pointer(&misfit.path()), misfit.to_string());
         Failure::Invalid(vec![problem.0])
     })
 }
 
-/// The error's text without the line and column that serde_json adds: they are of a JSON text
-/// which no user has seen.
-pub(crate) fn sentence(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((sentence, _)) if error.line() > 0 => sentence.to_owned(),
-        _ => text,
-    }
-}
-
 fn from_host<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Failure> {
-    serde_json::from_str(text)
-        .map_err(|error| Failure::Internal(format!("the host's `{what}` cannot be read: {error}")))
+    read(&parsed(what, text)?).map_err(|misfit| unreadable(what, &misfit))
 }
 
-/// The parts of a path, unescaped. What serde cannot place belongs to the value around it.
-pub(crate) fn parts(path: &Path) -> Vec<String> {
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
+fn parsed(what: &str, text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|error| unreadable(what, &error))
+}
+
+fn unreadable(what: &str, reason: &dyn Display) -> Failure {
+    Failure::Internal(format!("the host's `{what}` cannot be read: {reason}"))
 }
 
 /// A device type that applies by default may also be switched on aloud: `display: true`, or the

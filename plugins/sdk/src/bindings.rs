@@ -283,6 +283,8 @@ pub mod tnvm {
                 pub target_version: _rt::String,
                 pub facts: _rt::Vec<Fact>,
                 /// An object that later hosts may add members to. Ignore what you do not know.
+                /// `own`: the part of `config` that is said of this one VM, by its entry under `vms` or by
+                /// `--set`; absent where nothing is. All else in `config` the VMs of the type share.
                 pub context: Json,
             }
             impl ::core::fmt::Debug for PlanRequest {

@@ -67,6 +67,7 @@ mod mac;
 mod plugin;
 mod pointer;
 mod problem;
+mod read;
 mod request;
 mod secret;
 mod short;

@@ -20,7 +20,8 @@ pub struct Request<C> {
     /// The server's version; the newest supported one when planning offline.
     pub target: Version,
     pub(crate) facts: Vec<Fact>,
-    /// Members that later hosts may add. Ignore what you do not know.
+    /// What a host may say beside that, and later hosts more of it: see [`Request::own`]. Ignore
+    /// what you do not know.
     pub context: Value,
 }
 
@@ -36,6 +37,16 @@ pub struct Storage {
 }
 
 impl<C> Request<C> {
+    /// The part of the config value that the user wrote for this one VM: by its entry under `vms`,
+    /// or by `--set type.vms.name…`. `None` when there is none.
+    ///
+    /// `config` has it merged in already. It is for values that a plugin counts up over the VMs of
+    /// a type, such as ports: what is said of one VM is meant exactly. It is as the user wrote it,
+    /// perhaps in the short form; look a member up with `own.get("port")`.
+    pub fn own(&self) -> Option<&Value> {
+        self.context.get("own")
+    }
+
     /// A fact, as the server answered. `None` when it was not granted, when the plan is made
     /// without a server, or when it is no JSON.
     pub fn fact(&self, kind: &str) -> Option<Value> {

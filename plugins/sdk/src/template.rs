@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::adapter::{parts, sentence};
+use crate::read::read;
 use crate::{Problem, Problems, pointer};
 
 /// The device template of the same name as the plugin, inheritance resolved.
@@ -30,11 +30,10 @@ impl Template {
         problems: &mut Problems,
     ) -> T {
         let layer = Value::Object(self.layer(kind, known, ignored, problems));
-        serde_path_to_error::deserialize(&layer).unwrap_or_else(|error| {
-            let path = parts(error.path());
+        read(&layer).unwrap_or_else(|misfit| {
             let mut place = vec!["attributes"];
-            place.extend(path.iter().map(String::as_str));
-            problems.push(Problem::template(pointer(&place), sentence(error.inner())));
+            place.extend(misfit.path());
+            problems.push(Problem::template(pointer(&place), misfit.to_string()));
             T::default()
         })
     }

@@ -62,6 +62,13 @@ impl TestRequest {
         self
     }
 
+    /// The part of the config value that the user wrote for this one VM; see
+    /// [`Request::own`](crate::Request::own).
+    pub fn own(mut self, own: Value) -> Self {
+        self.0.context = serde_json::json!({ "own": own }).to_string();
+        self
+    }
+
     /// The server's version.
     pub fn target(mut self, version: &str) -> Self {
         self.0.target_version = version.to_owned();
