@@ -9,10 +9,10 @@ pub(super) const FRAME_BEFORE_LOGIN: usize = 8192;
 pub(super) const FRAME_AFTER_LOGIN: usize = 65_536;
 
 /// Calls of ours in flight. The server runs 10 per connection, lets 10 more wait and refuses the
-/// 21st. A call that waits there gains nothing over one that waits here, but there it would count
-/// against its timeout, and the room up to 20 is needed for calls that we gave up on and that
-/// still run.
-pub(super) const CALLS: usize = 10;
+/// 21st. Four of ours wait there, so that the next one begins the moment a slot is free and not a
+/// round trip later; more would gain nothing, would count against their timeouts while they wait,
+/// and would take the room up to 20 from calls that we gave up on and that still run.
+pub(super) const CALLS: usize = 14;
 
 /// Bytes of a frame that we accept. Answers have no limit of their own: 10 000 VMs with devices
 /// are about 30 MiB. More than this is a fault and must not eat the machine's memory.

@@ -16,7 +16,7 @@ pub struct ConnectOptions {
     pub allow_plaintext: bool,
     /// Replaces the time that each method may take; none: as the method says.
     pub call_timeout: Option<Duration>,
-    /// Calls in flight, 1 to 10; more are cut to 10, since the server runs no more.
+    /// Calls in flight, 1 to 14; more are cut to 14, since the server runs 10 and refuses the 21st.
     pub concurrency: usize,
 }
 

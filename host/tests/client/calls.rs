@@ -8,8 +8,11 @@ use tnvm::truenas::{CallError, Client, DisconnectReason, Method, VmState, Volume
 
 use crate::server::{Do, Request, Script, Server, usual};
 
-/// Holds calls back until ten are there and the client has answered a ping, by which time any
-/// eleventh would have come; then answers them, the last one first.
+/// Calls that the client keeps in flight: the ten that the server runs and four that wait there.
+const IN_FLIGHT: usize = 14;
+
+/// Holds calls back until the pipe is full and the client has answered a ping, by which time any
+/// further one would have come; then answers them, the last one first.
 struct Hold {
     held: Vec<Request>,
     peak: Arc<Mutex<usize>>,
@@ -23,7 +26,7 @@ impl Script for Hold {
         self.held.push(request.clone());
         let mut peak = self.peak.lock().unwrap();
         *peak = self.held.len().max(*peak);
-        if self.held.len() == 10 {
+        if self.held.len() == IN_FLIGHT {
             return vec![Do::Ping];
         }
         Vec::new()
@@ -37,7 +40,7 @@ impl Script for Hold {
 }
 
 #[tokio::test]
-async fn ten_calls_run_at_once_and_each_gets_its_own_answer() {
+async fn the_pipe_is_full_and_never_fuller_and_each_call_gets_its_own_answer() {
     let peak = Arc::default();
     let server = Server::start(Hold {
         held: Vec::new(),
@@ -45,12 +48,12 @@ async fn ten_calls_run_at_once_and_each_gets_its_own_answer() {
     })
     .await;
     let client = server.connect().await.unwrap();
-    let calls = (0..30).map(|number| client.call(Method::VmStatus, vec![json!(number)]));
+    let calls = (0..42).map(|number| client.call(Method::VmStatus, vec![json!(number)]));
     let results = join_all(calls).await;
     for (number, result) in results.into_iter().enumerate() {
         assert_eq!(result.unwrap(), json!([number]));
     }
-    assert_eq!(*peak.lock().unwrap(), 10);
+    assert_eq!(*peak.lock().unwrap(), IN_FLIGHT);
 }
 
 /// A server that does this on `vm.start` or `vm.query`, and the usual otherwise.
