@@ -109,6 +109,11 @@ impl Lab {
         &self.server
     }
 
+    /// The variables that the program gets.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     /// Sets a variable.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.environment.insert(name.to_owned(), value.to_owned());
