@@ -78,7 +78,7 @@ fn all_mistakes_of_a_file_come_at_once() {
     check_config(
         "worker: {count: -1, cpu: 1, memory: lots}\nweb-node: {count: 1, cpu: 1, memory: 1}\n",
         "config.yaml:2:",
-        &["lots", "web-node", "3 errors"],
+        &["lots", "web-node", "4 errors"],
     );
 }
 
