@@ -37,13 +37,14 @@ pub(super) fn check(validator: &Validator, schema: &Value, value: &Value) -> Vec
 fn explain(error: &ValidationError<'_>, schema: &Value, found: &mut Vec<PluginDiagnostic>) {
     let pointer = error.instance_path().as_str();
     let takes_secret = takes_secret(error, schema);
+    let described_as = description(error, schema);
     let mut push = |pointer: String, message: String, help: Option<String>| {
         let diagnostic = PluginDiagnostic {
             severity: Severity::Error,
             subject: Subject::Config,
             pointer,
             message,
-            help,
+            help: help.or_else(|| described_as.clone()),
         };
         if !found.contains(&diagnostic) {
             found.push(diagnostic);
@@ -227,6 +228,19 @@ fn takes_secret(error: &ValidationError<'_>, schema: &Value) -> bool {
         .or(referred)
         .and_then(Value::as_str)
         .is_some_and(is_form)
+}
+
+/// What the schema says of the value: the plugin's own words are the best help there is.
+fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
+    let mut place = error.schema_path().as_str();
+    while let Some((around, _)) = place.rsplit_once('/') {
+        let described = schema.pointer(around).and_then(|one| one.get("description"));
+        if let Some(text) = described.and_then(Value::as_str) {
+            return Some(plain(text));
+        }
+        place = around;
+    }
+    None
 }
 
 fn form_help(kind: &TypeKind) -> Option<String> {
