@@ -234,7 +234,9 @@ fn takes_secret(error: &ValidationError<'_>, schema: &Value) -> bool {
 fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
     let mut place = error.schema_path().as_str();
     while let Some((around, _)) = place.rsplit_once('/') {
-        let described = schema.pointer(around).and_then(|one| one.get("description"));
+        let described = schema
+            .pointer(around)
+            .and_then(|one| one.get("description"));
         if let Some(text) = described.and_then(Value::as_str) {
             return Some(plain(text));
         }

@@ -94,9 +94,10 @@ impl Lab {
 
     /// Calls take this long from the start. For what must be watched while it happens.
     pub fn slow(latency: Duration) -> Self {
-        let mut options = Options::default();
-        options.latency = latency;
-        Self::with(options)
+        Self::with(Options {
+            latency,
+            ..Options::default()
+        })
     }
 
     /// The folder in which the program runs.
@@ -145,7 +146,8 @@ impl Lab {
 
     /// Writes `config.yaml`: the usual storage, then this.
     pub fn config(&self, types: &str) -> &Self {
-        let storage = "storage: {pool_path: tank/kubernetes, cdrom_path: /mnt/tank/iso/metal-amd64.iso}\n";
+        let storage =
+            "storage: {pool_path: tank/kubernetes, cdrom_path: /mnt/tank/iso/metal-amd64.iso}\n";
         self.write("config.yaml", &format!("{storage}{types}"));
         self
     }

@@ -18,10 +18,13 @@ fn kinds(devices: &[DeviceView]) -> Vec<(i64, String)> {
 }
 
 fn attribute(devices: &[DeviceView], kind: &str, name: &str) -> Vec<Value> {
-    let of_kind = devices
+    let mut of_kind: Vec<_> = devices
         .iter()
-        .filter(|device| device.attributes["dtype"] == kind);
+        .filter(|device| device.attributes["dtype"] == kind)
+        .collect();
+    of_kind.sort_by_key(|device| device.order);
     of_kind
+        .iter()
         .map(|device| device.attributes[name].clone())
         .collect()
 }
@@ -67,8 +70,14 @@ fn the_example_becomes_running_vms_with_marks_thin_zvols_and_fixed_addresses() {
     let cores = ["vcpus", "cores", "threads"].map(|field| worker.config[field].as_u64().unwrap());
     assert_eq!(cores, [1, 8, 1]);
     assert_eq!(worker.config["memory"], 24 * 1024);
-    assert_eq!(view.zvols["tank/kubernetes/worker02-disk0"].volsize, 15 << 30);
-    assert_eq!(view.zvols["tank/kubernetes/worker02-disk1"].volsize, 60 << 30);
+    assert_eq!(
+        view.zvols["tank/kubernetes/worker02-disk0"].volsize,
+        15 << 30
+    );
+    assert_eq!(
+        view.zvols["tank/kubernetes/worker02-disk1"].volsize,
+        60 << 30
+    );
     assert_eq!(view.zvols.len(), 7);
     lab.settled(&[]);
 }
@@ -87,9 +96,14 @@ fn a_command_logs_in_once_and_keeps_within_ten_calls_in_flight() {
 #[test]
 fn one_at_a_time_is_strictly_one_call_at_a_time() {
     let lab = Lab::slow(std::time::Duration::from_millis(2));
-    let _ = lab.example().tnvm(&["create", "--concurrency", "1"]).ended(0);
+    let _ = lab
+        .example()
+        .tnvm(&["create", "--concurrency", "1"])
+        .ended(0);
     let of_create = lab.journal().peak_in_flight();
-    let _ = lab.tnvm(&["destroy", "--yes", "--concurrency", "1"]).ended(0);
+    let _ = lab
+        .tnvm(&["destroy", "--yes", "--concurrency", "1"])
+        .ended(0);
     assert_eq!((of_create, lab.journal().peak_in_flight()), (1, 1));
 }
 
@@ -130,13 +144,20 @@ fn what_an_administrator_removed_or_stopped_comes_back() {
 #[test]
 fn for_programs_create_prints_plan_vms_and_summary() {
     let lab = Lab::new();
-    let printed = lab.example().tnvm(&["create", "-o", "json"]).ended(0).json();
+    let printed = lab
+        .example()
+        .tnvm(&["create", "-o", "json"])
+        .ended(0)
+        .json();
     assert_eq!(printed["plan"]["group"], "lab");
     assert_eq!(printed["plan"]["totals"]["vms"], 4);
     let vms = printed["vms"].as_array().unwrap();
     assert_eq!(vms.len(), 4);
     for vm in vms {
-        assert_eq!((&vm["outcome"], &vm["error"]), (&json!("created"), &Value::Null));
+        assert_eq!(
+            (&vm["outcome"], &vm["error"]),
+            (&json!("created"), &Value::Null)
+        );
         assert!(vm["name"].is_string());
     }
     assert_eq!(printed["summary"]["success"], true);
@@ -158,15 +179,23 @@ fn list_prints_every_vm_and_whose_it_is() {
     assert_eq!(worker["state"], "RUNNING");
     assert_eq!(worker["vcpus"], 8);
     assert_eq!(worker["memory_mib"], 24 * 1024);
-    assert_eq!((&worker["owned"], &worker["group"]), (&json!(true), &json!("lab")));
+    assert_eq!(
+        (&worker["owned"], &worker["group"]),
+        (&json!(true), &json!("lab"))
+    );
     assert_eq!(worker["id"], lab.view().vms["worker01"].id);
     assert_eq!(worker["devices"].as_array().unwrap().len(), 6);
     let web = row("web");
-    assert_eq!((&web["owned"], &web["state"]), (&json!(false), &json!("STOPPED")));
+    assert_eq!(
+        (&web["owned"], &web["state"]),
+        (&json!(false), &json!("STOPPED"))
+    );
 
     let owned = lab.tnvm(&["list", "--owned", "-o", "json"]).ended(0).json();
     assert_eq!(owned.as_array().unwrap().len(), 4);
-    lab.tnvm(&["list"]).ended(0).says(&["web", "worker03", "24 GiB"]);
+    lab.tnvm(&["list"])
+        .ended(0)
+        .says(&["web", "worker03", "24 GiB"]);
     assert_eq!(lab.mutations(), before);
 }
 
@@ -174,7 +203,10 @@ fn list_prints_every_vm_and_whose_it_is() {
 fn a_dry_run_shows_the_plan_of_a_real_run_and_changes_nothing() {
     let lab = Lab::new();
     let before = lab.view();
-    let dry = lab.example().tnvm(&["create", "--dry-run", "-o", "json"]).ended(0);
+    let dry = lab
+        .example()
+        .tnvm(&["create", "--dry-run", "-o", "json"])
+        .ended(0);
     lab.tnvm(&["create", "--dry-run"])
         .ended(0)
         .says(&["worker03", "tank/kubernetes/worker03-disk1, 60 GiB thin"]);

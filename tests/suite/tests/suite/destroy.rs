@@ -14,7 +14,11 @@ fn neighbours(world: WorldBuilder) -> WorldBuilder {
     world
         .zvol("tank/kubernetes/worker_foo-disk0", 5, &[])
         .zvol("tank/kubernetes/copy-disk0", 5, &[])
-        .vm("worker_foo", 512, &[disk("tank/kubernetes/worker_foo-disk0")])
+        .vm(
+            "worker_foo",
+            512,
+            &[disk("tank/kubernetes/worker_foo-disk0")],
+        )
         .unwrap()
         .vm("copy", 512, &[disk("tank/kubernetes/copy-disk0")])
         .unwrap()
@@ -100,7 +104,11 @@ fn on_a_terminal_only_the_groups_name_is_consent() {
 }
 
 fn profile() -> &'static str {
-    if cfg!(debug_assertions) { "debug" } else { "release" }
+    if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    }
 }
 
 #[test]
@@ -154,7 +162,9 @@ fn a_delete_that_is_only_pretended_is_told_and_the_rest_goes() {
     let lab = Lab::on("26.0.0".parse::<Version>().unwrap(), |world| world);
     created(&lab);
     let id = lab.view().vms["worker02"].id;
-    let pretend = Effect::Pretend { result: json!(true) };
+    let pretend = Effect::Pretend {
+        result: json!(true),
+    };
     lab.inject(
         Fault::on("vm.delete", pretend)
             .containing(&format!("[{id},"))

@@ -38,7 +38,10 @@ fn check(fault: Fault, step: &str) {
 
 #[test]
 fn a_vm_that_cannot_be_made_leaves_nothing() {
-    check(Fault::fail("vm.create", 14, "no luck").containing("worker02"), "create");
+    check(
+        Fault::fail("vm.create", 14, "no luck").containing("worker02"),
+        "create",
+    );
 }
 
 #[test]
@@ -71,7 +74,10 @@ fn a_vm_that_does_not_start_is_removed_again() {
         json!({"created": 3, "rolled_back": 1})
     );
     let vms = ran["vms"].as_array().unwrap();
-    let failed = vms.iter().find(|vm| vm["outcome"] == "rolled_back").unwrap();
+    let failed = vms
+        .iter()
+        .find(|vm| vm["outcome"] == "rolled_back")
+        .unwrap();
     assert!(failed["error"].to_string().contains("no luck"));
     let name = failed["name"].as_str().unwrap();
     let view = lab.view();
@@ -99,7 +105,9 @@ fn for_people_the_table_names_vm_step_and_reason() {
 fn without_memory_the_vm_that_does_not_fit_is_removed_and_told() {
     let lab = Lab::of(|world| world.memory(16, 16));
     lab.config("big: {count: 2, cpu: 1, memory: 10GiB, disk: {system: 1}, network: {lan: br0}}");
-    let ran = lab.tnvm(&["create", "-o", "json", "--concurrency", "1"]).ended(1);
+    let ran = lab
+        .tnvm(&["create", "-o", "json", "--concurrency", "1"])
+        .ended(1);
     let printed = ran.json();
     assert_eq!(
         printed["summary"]["outcomes"],
@@ -116,7 +124,9 @@ fn without_memory_the_vm_that_does_not_fit_is_removed_and_told() {
 fn a_failed_vm_is_kept_for_a_look_when_asked_and_completed_later() {
     let lab = Lab::new();
     lab.inject(Fault::fail("vm.device.create", 14, "no luck").containing("5922"));
-    let ran = lab.example().tnvm(&["create", "--on-failure", "keep", "-o", "json"]);
+    let ran = lab
+        .example()
+        .tnvm(&["create", "--on-failure", "keep", "-o", "json"]);
     let printed = ran.ended(1).json();
     assert_eq!(
         printed["summary"]["outcomes"],

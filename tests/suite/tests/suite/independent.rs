@@ -42,14 +42,24 @@ fn prepare(folder: &Path) -> Result<(), String> {
     if std::fs::read_to_string(&complete).is_ok_and(|installed| installed == text) {
         return Ok(());
     }
-    let venv = Command::new("python3").args(["-m", "venv"]).arg(folder).output();
+    let venv = Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(folder)
+        .output();
     match venv {
         Ok(output) if output.status.success() => {}
         Ok(output) => return Err(format!("python3 makes no venv: {output:?}")),
         Err(cause) => return Err(format!("no python3: {cause}")),
     }
     let pip = Command::new(folder.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
         .arg(&wanted)
         .output()
         .unwrap();

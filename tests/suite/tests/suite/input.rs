@@ -2,7 +2,8 @@
 
 use tnvm_suite::Lab;
 
-const VM: &str = "worker: {count: 1, cpu: 1, memory: 1GiB, disk: {system: 1}, network: {lan: br0}}\n";
+const VM: &str =
+    "worker: {count: 1, cpu: 1, memory: 1GiB, disk: {system: 1}, network: {lan: br0}}\n";
 
 /// A mistake that is found without the server.
 #[track_caller]
@@ -27,20 +28,71 @@ fn mistakes_in_the_config_are_shown_where_they_stand() {
     let cases: &[(&str, &str, &[&str])] = &[
         ("worker: {count: 1", "config.yaml:", &[]),
         ("worker:\n\tcount: 1\n", "config.yaml:3:", &["tab"]),
-        ("worker: {count: many, cpu: 1, memory: 1}\n", "config.yaml:2:17", &["count"]),
-        ("worker: {count: -1, cpu: 1, memory: 1}\n", "config.yaml:2:17", &["count"]),
-        ("worker: {count: 1, cpu: four, memory: 1}\n", "config.yaml:2:", &["cpu"]),
-        ("worker: {count: 1, cpu: 1, memory: lots}\n", "config.yaml:2:", &["memory"]),
-        ("worker: {count: 1, cpu: 1, memory: 1024, netwrok: {lan: br0}}\n", "config.yaml:2:", &["netwrok", "network"]),
-        ("worker: {count: 1, cpu: 1, memory: 1024, disk: {a: {sise: 3}}}\n", "config.yaml:2:", &["sise", "size"]),
-        ("worker: {count: 1, cpu: 1, memory: 1024, disk: 15}\n", "config.yaml:2:", &["disk"]),
-        ("worker: {count: 1, cpu: 1, memory: 1024}\nworker: {count: 2}\n", "config.yaml:3:1", &["worker"]),
-        ("worker: {count: 1, cpu: 1, cpu: 2, memory: 1024}\n", "config.yaml:2:28", &["cpu"]),
-        ("web-node: {count: 1, cpu: 1, memory: 1024}\n", "config.yaml:2:1", &["web-node"]),
-        ("worker: {extends: wroker, count: 1}\n", "config.yaml:2:", &["wroker"]),
-        ("worker: {count: 1, cpu: 1, memory: 1024, disk: {a: -3}}\n", "config.yaml:2:", &["-3"]),
-        ("a: {count: 10, cpu: 1, memory: 1024}\nb: {count: 1, cpu: 1, memory: 1024}\n", "config.yaml:", &["5921", "a11", "b01"]),
-        ("a: {count: 1, cpu: 1, memory: 1024, vms: {a07: {cpu: 2}}}\n", "config.yaml:2:", &["a07"]),
+        (
+            "worker: {count: many, cpu: 1, memory: 1}\n",
+            "config.yaml:2:17",
+            &["count"],
+        ),
+        (
+            "worker: {count: -1, cpu: 1, memory: 1}\n",
+            "config.yaml:2:17",
+            &["count"],
+        ),
+        (
+            "worker: {count: 1, cpu: four, memory: 1}\n",
+            "config.yaml:2:",
+            &["cpu"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, memory: lots}\n",
+            "config.yaml:2:",
+            &["memory"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, memory: 1024, netwrok: {lan: br0}}\n",
+            "config.yaml:2:",
+            &["netwrok", "network"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, memory: 1024, disk: {a: {sise: 3}}}\n",
+            "config.yaml:2:",
+            &["sise", "size"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, memory: 1024, disk: 15}\n",
+            "config.yaml:2:",
+            &["disk"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, memory: 1024}\nworker: {count: 2}\n",
+            "config.yaml:3:1",
+            &["worker"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, cpu: 2, memory: 1024}\n",
+            "config.yaml:2:28",
+            &["cpu"],
+        ),
+        (
+            "web-node: {count: 1, cpu: 1, memory: 1024}\n",
+            "config.yaml:2:1",
+            &["web-node"],
+        ),
+        (
+            "worker: {extends: wroker, count: 1}\n",
+            "config.yaml:2:",
+            &["wroker"],
+        ),
+        (
+            "worker: {count: 1, cpu: 1, memory: 1024, disk: {a: -3}}\n",
+            "config.yaml:2:",
+            &["-3"],
+        ),
+        (
+            "a: {count: 11, cpu: 1, memory: 1024}\nb: {count: 1, cpu: 1, memory: 1024}\n",
+            "config.yaml:",
+            &["5921", "a11", "b01"],
+        ),
         (
             "a: {count: 1, cpu: 1, memory: 1024, network: {l: {bridge: br0, mac: '00:a0:98:00:00:01'}}}\n\
              b: {count: 1, cpu: 1, memory: 1024, network: {l: {bridge: br0, mac: '00:A0:98:00:00:01'}}}\n",
@@ -83,13 +135,32 @@ fn all_mistakes_of_a_file_come_at_once() {
 }
 
 #[test]
+fn settings_of_a_vm_that_the_count_leaves_out_are_a_warning() {
+    let lab = Lab::new();
+    lab.config("a: {count: 1, cpu: 1, memory: 1024, vms: {a07: {cpu: 2}}}\n");
+    let ran = lab.tnvm(&["create"]).ended(0);
+    ran.says(&["config.yaml:2:43", "`a07` is not made", "help:"]);
+    assert_eq!(lab.view().vm_names(), ["a01"]);
+}
+
+#[test]
 fn missing_variables_are_all_named_at_once() {
     let mut lab = Lab::new();
-    for variable in ["TRUENAS_HOST", "API_USERNAME", "API_PASSWORD", "VNC_PASSWORD"] {
+    for variable in [
+        "TRUENAS_HOST",
+        "API_USERNAME",
+        "API_PASSWORD",
+        "VNC_PASSWORD",
+    ] {
         lab.unset(variable);
     }
     lab.config(VM);
-    let variables = ["TRUENAS_HOST", "API_USERNAME", "API_PASSWORD", "VNC_PASSWORD"];
+    let variables = [
+        "TRUENAS_HOST",
+        "API_USERNAME",
+        "API_PASSWORD",
+        "VNC_PASSWORD",
+    ];
     check(&lab, &[], &variables);
     lab.set("TRUENAS_HOST", "");
     check(&lab, &[], &variables);
@@ -98,8 +169,18 @@ fn missing_variables_are_all_named_at_once() {
 #[test]
 fn a_mistaken_template_is_shown_where_it_stands() {
     let cases: &[(&str, &str, &str, &[&str])] = &[
-        ("devices/disk.json", "{\"attributes\": {\n  \"dtype\": \"DISK\",\n", "disk.json:", &[]),
-        ("devices/disk.json", "{\n  \"order\": null\n}\n", "disk.json", &["attributes"]),
+        (
+            "devices/disk.json",
+            "{\"attributes\": {\n  \"dtype\": \"DISK\",\n",
+            "disk.json:",
+            &[],
+        ),
+        (
+            "devices/disk.json",
+            "{\n  \"order\": null\n}\n",
+            "disk.json",
+            &["attributes"],
+        ),
         (
             "devices/disk.json",
             "{\n  \"attributes\": {\n    \"dtype\": \"DISK\",\n    \"iotypo\": \"NATIVE\"\n  }\n}\n",
@@ -112,12 +193,21 @@ fn a_mistaken_template_is_shown_where_it_stands() {
             "nic.json:2:",
             &["dtype"],
         ),
-        ("vms/vm.json", "{\n  \"memori\": null\n}\n", "vm.json:2:", &["memori"]),
+        (
+            "vms/vm.json",
+            "{\n  \"memori\": null\n}\n",
+            "vm.json:2:",
+            &["memori"],
+        ),
     ];
     for (file, text, place, says) in cases {
         let lab = Lab::new();
         lab.config(VM).write(&format!("t/{file}"), text);
-        check(&lab, &["--templates-dir", "t"], &[&[*place, "help:"], *says].concat());
+        check(
+            &lab,
+            &["--templates-dir", "t"],
+            &[&[*place, "help:"], *says].concat(),
+        );
     }
 }
 
@@ -172,7 +262,10 @@ fn what_only_the_server_knows_is_checked_before_the_first_change() {
 #[test]
 fn a_pool_that_is_not_there_is_told_before_the_first_change() {
     let lab = Lab::new();
-    lab.write("config.yaml", &format!("storage: {{pool_path: tnak/kubernetes}}\n{VM}"));
+    lab.write(
+        "config.yaml",
+        &format!("storage: {{pool_path: tnak/kubernetes}}\n{VM}"),
+    );
     lab.tnvm(&["create"]).ended(2).says(&["tnak", "help:"]);
     assert_eq!(lab.mutations(), 0);
 }

@@ -34,7 +34,10 @@ web:
     assert_eq!(of("base01", "memory"), 2048);
     assert_eq!(of("web01", "memory"), 3072);
     assert_eq!(of("web02", "memory"), 4096);
-    assert_eq!((of("base01", "cores"), of("web02", "cores")), (1.into(), 3.into()));
+    assert_eq!(
+        (of("base01", "cores"), of("web02", "cores")),
+        (1.into(), 3.into())
+    );
     assert_eq!(of("web03", "autostart"), false);
     let description = |vm| of(vm, "description").as_str().unwrap().to_owned();
     assert!(description("web01").starts_with("lowest "));
@@ -64,17 +67,26 @@ fn device_types_are_switched_off_and_sizes_take_units() {
     assert!(kind(vm, "CDROM").is_empty());
     assert!(!vm.running);
     assert_eq!(vm.config["memory"], 1536);
-    let [a, b] = ["tank/kubernetes/bare01-disk0", "tank/kubernetes/bare01-disk1"]
-        .map(|name| &view.zvols[name]);
+    let [a, b] = [
+        "tank/kubernetes/bare01-disk0",
+        "tank/kubernetes/bare01-disk1",
+    ]
+    .map(|name| &view.zvols[name]);
     assert_eq!((a.volsize, a.sparse), (3 << 29, true));
-    assert_eq!((b.volsize, b.sparse, b.volblocksize), (2 << 30, false, 64 << 10));
+    assert_eq!(
+        (b.volsize, b.sparse, b.volblocksize),
+        (2 << 30, false, 64 << 10)
+    );
 }
 
 #[test]
 fn templates_extend_the_built_in_ones() {
     let lab = Lab::new();
     lab.config("web: {count: 1, cpu: 1, memory: 1GiB, disk: {a: 1}, network: {lan: br0}}\n");
-    lab.write("t/vms/vm.json", r#"{"extends": "vm", "shutdown_timeout": 33}"#);
+    lab.write(
+        "t/vms/vm.json",
+        r#"{"extends": "vm", "shutdown_timeout": 33}"#,
+    );
     lab.write(
         "t/devices/disk.json",
         r#"{"extends": "disk", "attributes": {"iotype": "NATIVE"}}"#,
@@ -84,7 +96,10 @@ fn templates_extend_the_built_in_ones() {
     assert_eq!(vm.config["shutdown_timeout"], 33);
     assert_eq!(vm.config["bootloader"], "UEFI");
     let disk = kind(vm, "DISK")[0];
-    assert_eq!((&disk["iotype"], &disk["type"]), (&"NATIVE".into(), &"VIRTIO".into()));
+    assert_eq!(
+        (&disk["iotype"], &disk["type"]),
+        (&"NATIVE".into(), &"VIRTIO".into())
+    );
 }
 
 #[test]
@@ -92,7 +107,12 @@ fn variables_are_read_from_the_env_file_beside_the_config() {
     let mut lab = Lab::new();
     let password = lab.environment()["API_PASSWORD"].clone();
     let host = lab.environment()["TRUENAS_HOST"].clone();
-    for variable in ["TRUENAS_HOST", "API_USERNAME", "API_PASSWORD", "VNC_PASSWORD"] {
+    for variable in [
+        "TRUENAS_HOST",
+        "API_USERNAME",
+        "API_PASSWORD",
+        "VNC_PASSWORD",
+    ] {
         lab.unset(variable);
     }
     let config = "storage: {pool_path: tank/kubernetes}\nweb: {count: 1, cpu: 1, memory: 1GiB}\n";

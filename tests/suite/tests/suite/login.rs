@@ -8,9 +8,10 @@ use tnvm_suite::Lab;
 const VM: &str = "web: {count: 1, cpu: 1, memory: 1GiB, disk: {a: 1}, network: {lan: br0}}\n";
 
 fn with_tls() -> Lab {
-    let mut options = Options::default();
-    options.tls = true;
-    let lab = Lab::with(options);
+    let lab = Lab::with(Options {
+        tls: true,
+        ..Options::default()
+    });
     lab.config(VM);
     lab
 }
@@ -18,16 +19,18 @@ fn with_tls() -> Lab {
 #[test]
 fn a_wrong_password_is_told_with_advice() {
     let mut lab = Lab::new();
-    lab.secret("wrong-passw0rd").set("API_PASSWORD", "wrong-passw0rd");
+    lab.secret("wrong-passw0rd")
+        .set("API_PASSWORD", "wrong-passw0rd");
     let ran = lab.config(VM).tnvm(&["create"]).ended(3);
-    ran.says(&["truenas_admin", "help:", "API_PASSWORD"]);
+    ran.says(&["truenas_admin", "help: check user name and secret"]);
     assert_eq!((lab.journal().logins(), lab.mutations()), (0, 0));
 }
 
 #[test]
 fn a_user_without_rights_is_told_so() {
     let mut lab = Lab::new();
-    lab.set("API_USERNAME", "limited").set("API_PASSWORD", "secret");
+    lab.set("API_USERNAME", "limited")
+        .set("API_PASSWORD", "secret");
     let ran = lab.config(VM).tnvm(&["create"]).ended(3);
     ran.says(&["limited", "help:"]);
 }
@@ -36,7 +39,8 @@ fn a_user_without_rights_is_told_so() {
 fn an_api_key_logs_in_over_loopback_and_goes_before_the_password() {
     let mut lab = Lab::new();
     let key = lab.server().api_key().to_owned();
-    lab.set("TRUENAS_API_KEY", &key).set("API_PASSWORD", "wrong");
+    lab.set("TRUENAS_API_KEY", &key)
+        .set("API_PASSWORD", "wrong");
     let _ = lab.config(VM).tnvm(&["create"]).ended(0);
     assert!(lab.view().vms["web01"].running);
     lab.settled(&[]);
@@ -78,7 +82,9 @@ fn a_certificate_is_trusted_by_its_fingerprint_and_no_other_is() {
     let other = "0".repeat(64);
     let _ = lab.tnvm(&["create", "--fingerprint", &other]).ended(3);
     assert_eq!(lab.journal().calls(), []);
-    let _ = lab.tnvm(&["create", "--fingerprint", &fingerprint]).ended(0);
+    let _ = lab
+        .tnvm(&["create", "--fingerprint", &fingerprint])
+        .ended(0);
     lab.settled(&["--fingerprint", &fingerprint]);
 }
 
@@ -88,7 +94,8 @@ fn a_certificate_is_trusted_by_its_issuer() {
     lab.write("ca.pem", &lab.server().certificate().unwrap().pem);
     let _ = lab.tnvm(&["create", "--ca", "ca.pem"]).ended(0);
     assert!(lab.view().vms["web01"].running);
-    lab.tnvm(&["create", "--ca", "none.pem"]).says(&["none.pem"]);
+    lab.tnvm(&["create", "--ca", "none.pem"])
+        .says(&["none.pem"]);
 }
 
 #[test]
@@ -107,7 +114,7 @@ fn where_nobody_listens_that_is_told() {
 #[test]
 fn a_host_that_is_no_address_is_a_mistake_in_the_input() {
     let mut lab = Lab::new();
-    lab.set("TRUENAS_HOST", "http://nas");
+    lab.set("TRUENAS_HOST", "ftp://nas");
     let _ = lab.config(VM).tnvm(&["create"]).ended(2);
     let _ = lab.tnvm(&["list", "--host", ":::"]).ended(2);
 }

@@ -1,5 +1,13 @@
 //! All end-to-end tests, in one program to be linked once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper that fails fails its test"
+)]
+
 mod create;
 mod destroy;
 mod failures;
@@ -11,3 +19,4 @@ mod login;
 mod original;
 mod plugins;
 mod secrets;
+mod wording;

@@ -33,25 +33,40 @@ fn original(lab: &Lab, iso: &str) {
         &format!("storage:\n  pool_path: storage/VMs\n  cdrom_path: {iso}\n{CONFIG}"),
     );
     let files = [
-        ("vms/vm", r#"{
+        (
+            "vms/vm",
+            r#"{
             "command_line_args": "", "cpu_mode": "HOST-PASSTHROUGH", "cpu_model": null, "name": null,
             "description": "", "vcpus": null, "cores": null, "threads": null, "cpuset": null,
             "nodeset": null, "pin_vcpus": false, "suspend_on_snapshot": false,
             "trusted_platform_module": false, "memory": null, "min_memory": null,
             "hyperv_enlightenments": false, "bootloader": "UEFI", "bootloader_ovmf": "OVMF_CODE.fd",
             "autostart": true, "hide_from_msr": false, "ensure_display_device": true, "time": "LOCAL",
-            "shutdown_timeout": 90, "arch_type": null, "machine_type": null, "uuid": null}"#),
-        ("devices/disk", r#"{"vm": null, "order": null, "attributes": {
+            "shutdown_timeout": 90, "arch_type": null, "machine_type": null, "uuid": null}"#,
+        ),
+        (
+            "devices/disk",
+            r#"{"vm": null, "order": null, "attributes": {
             "dtype": "DISK", "path": null, "type": "VIRTIO", "create_zvol": true, "zvol_name": null,
             "zvol_volsize": null, "logical_sectorsize": null, "physical_sectorsize": null,
-            "iotype": "THREADS"}}"#),
-        ("devices/nic", r#"{"vm": null, "order": null, "attributes": {
+            "iotype": "THREADS"}}"#,
+        ),
+        (
+            "devices/nic",
+            r#"{"vm": null, "order": null, "attributes": {
             "dtype": "NIC", "type": "VIRTIO", "nic_attach": null, "mac": null,
-            "trust_guest_rx_filters": false}}"#),
-        ("devices/cdrom", r#"{"vm": null, "order": 1003, "attributes": {"dtype": "CDROM", "path": null}}"#),
-        ("devices/display", r#"{"vm": null, "order": 1002, "attributes": {
+            "trust_guest_rx_filters": false}}"#,
+        ),
+        (
+            "devices/cdrom",
+            r#"{"vm": null, "order": 1003, "attributes": {"dtype": "CDROM", "path": null}}"#,
+        ),
+        (
+            "devices/display",
+            r#"{"vm": null, "order": 1002, "attributes": {
             "dtype": "DISPLAY", "resolution": "1024x768", "port": null, "web_port": null,
-            "bind": "0.0.0.0", "wait": false, "password": null, "web": true, "type": "SPICE"}}"#),
+            "bind": "0.0.0.0", "wait": false, "password": null, "web": true, "type": "SPICE"}}"#,
+        ),
     ];
     for (name, text) in files {
         lab.write(&format!("templates/{name}.json"), text);

@@ -81,7 +81,13 @@ fn another_file_than_the_pinned_one_is_refused_and_both_digests_are_shown() {
 #[test]
 fn two_vms_cannot_have_the_same_usb_device() {
     let (lab, _) = lab("usb", "", USB);
-    let ran = lab.tnvm(&["create", "--plugins-dir", "plugins", "--set", "worker.count=2"]);
+    let ran = lab.tnvm(&[
+        "create",
+        "--plugins-dir",
+        "plugins",
+        "--set",
+        "worker.count=2",
+    ]);
     ran.ended(2).says(&["worker01", "worker02", "usb"]);
     assert!(lab.is_untouched());
 }
@@ -89,11 +95,11 @@ fn two_vms_cannot_have_the_same_usb_device() {
 #[test]
 fn a_misdeed_of_a_plugin_ends_planning_and_nothing_else() {
     for (misdeed, says) in [
-        ("loop", "2 s"),
+        ("loop", "longer than 2s"),
         ("allocate", "MiB"),
         ("recurse", "stack"),
         ("panic", "told to panic"),
-        ("huge-result", "1 MiB"),
+        ("huge-result", "1048576 bytes"),
         ("no-kind", "dtype"),
     ] {
         let (lab, _) = lab("hostile", "", &format!("hostile: {{do: {misdeed}}}"));

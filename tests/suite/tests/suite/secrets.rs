@@ -15,7 +15,11 @@ fn check(lab: &Lab) {
             // The server repeats what it was given, as validation errors do.
             lab.inject(Fault::fail("vm.device.create", 22, "bad password").containing("5922"));
             let failing = run(&["create"]).ended(1);
-            assert!(failing.stderr.contains("vm.device.create"), "{}", failing.shown());
+            assert!(
+                failing.stderr.contains("vm.device.create"),
+                "{}",
+                failing.shown()
+            );
             let _ = run(&["create"]).ended(0);
             let _ = run(&["create", "--dry-run"]).ended(0);
             let _ = run(&["list"]).ended(0);
