@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Where the components are. `OUT_DIR` is `<target>/[<triple>/]<profile>/build/<name>/out`, and the
-/// target folder is the one with cargo's tag in it, wherever it was put.
+/// target folder is the one with cargo's tag in it, wherever it was put. A folder that was there
+/// before cargo (a volume, a restored cache) has no tag; then the folders are counted.
 fn folder(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     if let Some(folder) = env::var_os(VARIABLE) {
         return fs::canonicalize(&folder)
@@ -44,12 +45,23 @@ fn folder(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
         .ancestors()
         .filter(|folder| folder.join("CACHEDIR.TAG").is_file())
         .last()
+        .or_else(|| counted(out))
         .ok_or("no target folder above OUT_DIR")?;
     let folder = target.join("plugins").join("builtin");
     // Made here, since cargo would run this again in every build for a path that does not exist,
     // and would miss the folder's making if it were told of nothing.
     fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+fn counted(out: &Path) -> Option<&Path> {
+    let folder = out.ancestors().nth(4)?;
+    let is_triple = folder.file_name() == env::var_os("TARGET").as_deref();
+    if is_triple {
+        folder.parent()
+    } else {
+        Some(folder)
+    }
 }
 
 fn table(components: &[PathBuf]) -> Result<String, Box<dyn Error>> {

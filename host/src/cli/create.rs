@@ -25,7 +25,13 @@ pub(super) async fn create(
         show_only(&plan_create_offline(&prepared.desired), output);
         return Ok(Exit::Done);
     }
-    let session = session::open(global, &prepared.environment, Some(&prepared.config)).await?;
+    let session = session::open(
+        global,
+        &prepared.environment,
+        Some(&prepared.config),
+        args.concurrency,
+    )
+    .await?;
     let outcome = create_on(&session, prepared, args, output).await;
     session.close().await;
     outcome

@@ -16,7 +16,13 @@ pub(super) async fn destroy(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let scope = scope(global, output)?;
-    let session = session::open(global, &scope.environment, scope.config.as_ref()).await?;
+    let session = session::open(
+        global,
+        &scope.environment,
+        scope.config.as_ref(),
+        args.concurrency,
+    )
+    .await?;
     let outcome = destroy_on(&session, &scope, args, output).await;
     session.close().await;
     outcome

@@ -43,7 +43,7 @@ pub(super) async fn list(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (environment, config) = optional_config(global, output)?;
-    let session = session::open(global, &environment, config.as_ref()).await?;
+    let session = session::open(global, &environment, config.as_ref(), None).await?;
     let observed = session::observe_vms(&session.client).await;
     let host = session.host.clone();
     session.close().await;

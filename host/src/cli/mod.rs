@@ -8,6 +8,7 @@ mod destroy;
 mod exit;
 mod list;
 mod logging;
+mod mask;
 mod output;
 mod plugin;
 mod prepare;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::args::{Colour, Format, Global};
 use super::exit::Failure;
+use super::mask::masked;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::plan::{PlanView, Sign, render};
 
@@ -275,7 +276,7 @@ impl<'a> Shown<'a> {
         let source = diagnostic
             .location
             .as_ref()
-            .map(|place| NamedSource::new(&place.file.name, place.file.text.clone()));
+            .map(|place| NamedSource::new(&place.file.name, masked(&place.file.text)));
         Self {
             diagnostic,
             vms: names(vms),

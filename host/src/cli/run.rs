@@ -145,7 +145,12 @@ fn print(report: &Report, kind: PlanKind, output: &Output) {
                 cell(&vm.name),
                 meant(word, meaning),
                 cell(format!("{:.1} s", vm.wall.as_secs_f64())),
-                cell(vm.error.as_ref().map(why).unwrap_or_default()),
+                cell(
+                    vm.error
+                        .as_ref()
+                        .map(|one| why(&vm.name, one))
+                        .unwrap_or_default(),
+                ),
             ]
         })
         .collect();
@@ -170,12 +175,13 @@ fn print(report: &Report, kind: PlanKind, output: &Output) {
     output.line(&closing(report, kind));
 }
 
-/// `create device nic.lan: the server refuses …`
-fn why(failure: &Failure) -> String {
-    match &failure.step {
-        Some(step) => format!("{step}: {}", failure.message),
-        None => failure.message.clone(),
-    }
+/// `could not create device nic.lan: …`; the VM stands in a column of its own.
+fn why(vm: &str, failure: &Failure) -> String {
+    let message = &failure.message;
+    let without = message
+        .strip_prefix(vm)
+        .and_then(|rest| rest.strip_prefix(": "));
+    without.unwrap_or(message).to_owned()
 }
 
 fn closing(report: &Report, kind: PlanKind) -> String {

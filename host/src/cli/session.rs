@@ -22,11 +22,13 @@ pub(super) struct Session {
     pub(super) host: String,
 }
 
-/// Connects and logs in, once.
+/// Connects and logs in, once. With one VM at a time there is also one call at a time, reading
+/// included, for servers that take no more.
 pub(super) async fn open(
     global: &Global,
     environment: &Environment,
     config: Option<&Config>,
+    vms_at_once: Option<u16>,
 ) -> Result<Session, Failure> {
     let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
     let connection = environment
@@ -50,13 +52,18 @@ pub(super) async fn open(
                 "give the SHA-256 of the certificate in hexadecimal",
             )
         })?;
+    let default = ConnectOptions::default();
     let options = ConnectOptions {
+        concurrency: match vms_at_once {
+            Some(1) => 1,
+            _ => default.concurrency,
+        },
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
         },
         allow_plaintext: global.allow_plaintext,
-        ..ConnectOptions::default()
+        ..default
     };
     let credentials = match connection.credentials {
         config::Credentials::ApiKey { username, key } => Credentials::ApiKey {

@@ -157,7 +157,8 @@ impl<'a> VmRun<'a> {
         if self.run.kind == PlanKind::Create && self.failed.load(Ordering::Relaxed) {
             return Err(Halt::Failed);
         }
-        let span = tracing::info_span!("step", vm = %self.plan.name, step = %label);
+        // Of the highest level, so that whatever is logged within says of which VM.
+        let span = tracing::error_span!("step", vm = %self.plan.name, step = %label);
         let began = Instant::now();
         self.report(Event::StepBegan {
             vm: self.name(),
@@ -175,7 +176,8 @@ impl<'a> VmRun<'a> {
                 Ok(value)
             }
             Err(error) => {
-                span.in_scope(|| tracing::warn!(%error, "step failed"));
+                // No warning: the event and the report tell the user already.
+                span.in_scope(|| tracing::info!(%error, "step failed"));
                 Err(self.fail(&label, device, &error))
             }
         }
@@ -214,7 +216,7 @@ impl<'a> VmRun<'a> {
     ) -> bool {
         let result = match self.run.slot().await {
             Ok(_slot) => {
-                let span = tracing::info_span!("rollback", vm = %self.plan.name, object = %object);
+                let span = tracing::error_span!("rollback", vm = %self.plan.name, object = %object);
                 work.instrument(span).await
             }
             // The signal itself is the explanation; there is nothing to add per thing.

@@ -37,18 +37,28 @@ pub(super) fn check(validator: &Validator, schema: &Value, value: &Value) -> Vec
 
 fn explain(error: &ValidationError<'_>, schema: &Value, found: &mut Vec<PluginDiagnostic>) {
     let pointer = error.instance_path().as_str();
+    let takes_secret = takes_secret(error, schema);
+    let described_as = description(error, schema);
     let mut push = |pointer: String, message: String, help: Option<String>| {
         let diagnostic = PluginDiagnostic {
             severity: Severity::Error,
             subject: Subject::Config,
             pointer,
             message,
-            help,
+            help: help.or_else(|| described_as.clone()),
         };
         if !found.contains(&diagnostic) {
             found.push(diagnostic);
         }
     };
+    if takes_secret {
+        // Never the value: whoever writes no reference there has most likely written the secret.
+        return push(
+            pointer.to_owned(),
+            "a secret is not written in clear".to_owned(),
+            Some("write only where it is: `env:NAME` or `file:PATH`".to_owned()),
+        );
+    }
     let value = || described(error.instance());
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
@@ -69,7 +79,7 @@ fn explain(error: &ValidationError<'_>, schema: &Value, found: &mut Vec<PluginDi
                 expected(kind),
                 described(error.instance())
             ),
-            None,
+            form_help(kind),
         ),
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
@@ -199,6 +209,49 @@ fn explain(error: &ValidationError<'_>, schema: &Value, found: &mut Vec<PluginDi
             }
         }
         _ => push(pointer.to_owned(), plain(&error.masked().to_string()), None),
+    }
+}
+
+/// Whether a reference to a secret belongs here: the schema demands its form, `env:…` or `file:…`.
+fn takes_secret(error: &ValidationError<'_>, schema: &Value) -> bool {
+    let is_form = |pattern: &str| pattern.starts_with("^(env:");
+    if let ValidationErrorKind::Pattern { pattern } = error.kind() {
+        return is_form(pattern);
+    }
+    let keyword = error.schema_path().as_str();
+    let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
+    let around = schema.pointer(around);
+    let direct = around.and_then(|one| one.get("pattern"));
+    let referred = around
+        .and_then(|one| one.get("$ref")?.as_str())
+        .and_then(|name| schema.pointer(name.trim_start_matches('#'))?.get("pattern"));
+    direct
+        .or(referred)
+        .and_then(Value::as_str)
+        .is_some_and(is_form)
+}
+
+/// What the schema says of the value: the plugin's own words are the best help there is.
+fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
+    let mut place = error.schema_path().as_str();
+    while let Some((around, _)) = place.rsplit_once('/') {
+        let described = schema
+            .pointer(around)
+            .and_then(|one| one.get("description"));
+        if let Some(text) = described.and_then(Value::as_str) {
+            return Some(plain(text));
+        }
+        place = around;
+    }
+    None
+}
+
+fn form_help(kind: &TypeKind) -> Option<String> {
+    match expected(kind).as_str() {
+        "a mapping" => Some("write it as `name: value` pairs".to_owned()),
+        "a list" => Some("write it as a list, each entry after a `-`".to_owned()),
+        "a text" => Some("put quotes around it if it is meant as a text".to_owned()),
+        _ => None,
     }
 }
 
@@ -415,6 +468,20 @@ mod tests {
             let found = messages(&schema, &json!([SECRET, SECRET])).join("\n");
             assert!(!found.is_empty(), "{schema}");
             assert!(!found.contains("hunter2"), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_stands_where_a_secret_is_referred_to_is_never_repeated() {
+        let schema =
+            json!({"properties": {"key": {"type": "string", "pattern": "^(env:[A-Z]+|file:.+)$"}}});
+        for written in [json!("hunter2"), json!(1234)] {
+            assert_eq!(
+                messages(&schema, &json!({"key": written})),
+                [
+                    "/key: a secret is not written in clear [write only where it is: `env:NAME` or `file:PATH`]"
+                ]
+            );
         }
     }
 

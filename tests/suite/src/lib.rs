@@ -1,1 +1,21 @@
-//! x
+//! End-to-end tests: the real `tnvm` program against the simulator, over a real socket.
+//!
+//! A [`Lab`] is one hermetic stage: a folder, a simulated TrueNAS and an environment of its own.
+//! It knows how to run the program and look at the server; it knows nothing of what is tested.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a stage that fails fails its test, loudly and where it stands"
+)]
+
+mod background;
+mod lab;
+mod paths;
+mod ran;
+
+pub use background::Background;
+pub use lab::Lab;
+pub use paths::{plugin, root, target};
+pub use ran::Ran;

@@ -1,0 +1,22 @@
+//! All end-to-end tests, in one program to be linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper that fails fails its test"
+)]
+
+mod create;
+mod destroy;
+mod failures;
+mod independent;
+mod input;
+mod interrupt;
+mod layers;
+mod login;
+mod original;
+mod plugins;
+mod secrets;
+mod wording;

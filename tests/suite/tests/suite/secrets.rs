@@ -1,0 +1,65 @@
+//! No secret in any output. Every run of every test is searched for the lab's own secrets; here the
+//! runs are made as talkative as they can be.
+
+use serde_json::json;
+use tnvm_simulator::Fault;
+use tnvm_suite::Lab;
+
+/// Runs every command, failing ones too, in both formats and with everything logged.
+fn check(lab: &Lab) {
+    lab.example();
+    for output in ["table", "json"] {
+        for format in ["text", "json"] {
+            let options = ["--log-level", "trace", "--log-format", format, "-o", output];
+            let run = |command: &[&str]| lab.tnvm(&[command, options.as_slice()].concat());
+            // The server repeats what it was given, as validation errors do.
+            lab.inject(Fault::fail("vm.device.create", 22, "bad password").containing("5922"));
+            let failing = run(&["create"]).ended(1);
+            assert!(
+                failing.stderr.contains("vm.device.create"),
+                "{}",
+                failing.shown()
+            );
+            let _ = run(&["create"]).ended(0);
+            let _ = run(&["create", "--dry-run"]).ended(0);
+            let _ = run(&["list"]).ended(0);
+            let _ = run(&["destroy", "--yes"]).ended(0);
+        }
+    }
+}
+
+#[test]
+fn no_output_shows_the_password_or_the_displays_password() {
+    check(&Lab::new());
+}
+
+#[test]
+fn no_output_shows_the_api_key() {
+    let mut lab = Lab::new();
+    let key = lab.server().api_key().to_owned();
+    lab.unset("API_PASSWORD").set("TRUENAS_API_KEY", &key);
+    check(&lab);
+}
+
+#[test]
+fn the_search_for_secrets_finds_one() {
+    let mut lab = Lab::new();
+    lab.example();
+    lab.secret("worker03");
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        lab.tnvm(&["create", "--dry-run"])
+    }));
+    assert!(found.is_err());
+}
+
+#[test]
+fn the_displays_password_reaches_the_server_and_only_there() {
+    let lab = Lab::new();
+    let _ = lab.example().tnvm(&["create"]).ended(0);
+    let displays = lab.view().vms.into_values().flat_map(|vm| vm.devices);
+    let mut displays = displays.filter(|device| device.attributes["dtype"] == "DISPLAY");
+    let password = lab.environment()["VNC_PASSWORD"].clone();
+    assert!(displays.all(|device| device.attributes["password"] == json!(password)));
+    let rows = lab.tnvm(&["list", "-o", "json"]).ended(0);
+    assert!(rows.stdout.contains("(secret)"));
+}
