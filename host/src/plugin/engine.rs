@@ -90,6 +90,9 @@ fn config() -> Config {
         .epoch_interruption(true)
         .consume_fuel(false)
         .max_wasm_stack(STACK)
+        // Mapping an image of the data for a store that lives for one call costs more than copying
+        // the 20 KB: 8 % of a call (`cargo xtask bench plugins`).
+        .memory_init_cow(false)
         .memory_reservation(RESERVATION)
         // Nothing that a pure function needs, and all of it surface or a source of difference.
         .wasm_relaxed_simd(false)

@@ -20,7 +20,7 @@ fn check_error(config: Value, pointer: &str, words: &str) {
 #[test]
 fn a_bridge_alone_gives_a_virtio_nic_with_a_derived_mac() {
     let devices = nics(json!({"system": "br68"})).devices::<NicPlugin>();
-    let mac = "00:a0:98:1f:f1:df";
+    let mac = "02:1f:f1:df:f6:5a";
     assert_eq!(
         attributes(&devices[0]),
         json!({"dtype": "NIC", "type": "VIRTIO", "trust_guest_rx_filters": false, "nic_attach": "br68", "mac": mac})

@@ -55,7 +55,7 @@ fn the_example_becomes_running_vms_with_marks_thin_zvols_and_fixed_addresses() {
             assert!(view.zvols[zvol].sparse, "{zvol}");
         }
         for mac in attribute(&vm.devices, "NIC", "mac") {
-            assert!(mac.as_str().unwrap().starts_with("00:a0:98:"), "{mac}");
+            assert!(mac.as_str().unwrap().starts_with("02:"), "{mac}");
         }
     }
     let worker = &view.vms["worker02"];
@@ -83,14 +83,15 @@ fn the_example_becomes_running_vms_with_marks_thin_zvols_and_fixed_addresses() {
 }
 
 #[test]
-fn a_command_logs_in_once_and_keeps_within_ten_calls_in_flight() {
+fn a_command_logs_in_once_and_keeps_well_within_twenty_calls_in_flight() {
     // Slow enough for calls to meet.
     let lab = Lab::slow(std::time::Duration::from_millis(10));
     let _ = lab.example().tnvm(&["create"]).ended(0);
     let journal = lab.journal();
     assert_eq!((journal.logins(), journal.connections().len()), (1, 1));
     let peak = journal.peak_in_flight();
-    assert!((2..=10).contains(&peak), "{peak}");
+    // Ten run at the server and four wait there; it refuses the twenty-first.
+    assert!((2..=14).contains(&peak), "{peak}");
 }
 
 #[test]
