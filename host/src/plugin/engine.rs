@@ -90,6 +90,12 @@ fn config() -> Config {
         .epoch_interruption(true)
         .consume_fuel(false)
         .max_wasm_stack(STACK)
+        // A plugin's author learns of a failure from the panic's own text and place; addresses in
+        // the component tell nobody anything, and leaving them out makes compiled code smaller and
+        // quicker to load.
+        .generate_address_map(false)
+        .wasm_backtrace_max_frames(None)
+        .native_unwind_info(cfg!(windows))
         // Mapping an image of the data for a store that lives for one call costs more than copying
         // the 20 KB: 8 % of a call (`cargo xtask bench plugins`).
         .memory_init_cow(false)
