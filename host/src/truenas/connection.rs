@@ -377,7 +377,7 @@ mod tests {
     #[tokio::test]
     async fn everybody_learns_why_the_connection_ended() {
         let (connection, mut server) = pair().await;
-        let calls = join_all((0..12).map(|_| connection.call(Method::VmStart, &[])));
+        let calls = join_all((0..limits::CALLS + 2).map(|_| connection.call(Method::VmStart, &[])));
         let (results, ()) = tokio::join!(calls, async {
             for _ in 0..limits::CALLS {
                 arrival(&mut server).await;
