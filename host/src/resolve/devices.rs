@@ -1,6 +1,7 @@
 //! The devices of one VM: each key to the plugin that claims it, each answer checked.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -14,9 +15,30 @@ use crate::plugin::{
     BootOrder, PlanError, PlanRequest, PlannedDevice, Plugin, PluginDiagnostic, Subject, VmIdentity,
 };
 
+/// Plugins that failed for one VM and are not asked for the others: a plugin that hangs would cost
+/// its whole deadline for each of a thousand VMs, to say the same every time.
+#[derive(Debug, Default)]
+pub(super) struct Broken(Mutex<HashSet<String>>);
+
+impl Broken {
+    fn contains(&self, plugin: &str) -> bool {
+        self.names().contains(plugin)
+    }
+
+    fn add(&self, plugin: &str) {
+        self.names().insert(plugin.to_owned());
+    }
+
+    /// A thread that panicked cannot have left a set of names half changed.
+    fn names(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Asks every plugin that the VM concerns.
 pub(super) fn resolve(
     inputs: Inputs<'_>,
+    broken: &Broken,
     spec: &VmSpec,
     problems: &mut Diagnostics,
 ) -> Vec<DesiredDevice> {
@@ -30,8 +52,12 @@ pub(super) fn resolve(
         let Some(config) = wanted(plugin, key) else {
             continue;
         };
+        if broken.contains(&plugin.descriptor().name) {
+            continue;
+        }
         let call = Call {
             inputs,
+            broken,
             spec,
             plugin,
             key,
@@ -84,6 +110,7 @@ fn report_unclaimed(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostic
 /// One plugin and one VM.
 struct Call<'a> {
     inputs: Inputs<'a>,
+    broken: &'a Broken,
     spec: &'a VmSpec,
     plugin: &'a Plugin,
     key: Option<&'a DeviceKey>,
@@ -120,6 +147,7 @@ impl Call<'_> {
                 Vec::new()
             }
             Err(PlanError::Failed(cause)) => {
+                self.broken.add(&self.plugin.descriptor().name);
                 problems.push(cause.diagnostic().at(self.place("")));
                 Vec::new()
             }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::claims;
 use super::desired::{Desired, DesiredVm};
-use super::devices;
+use super::devices::{self, Broken};
 use crate::config::{Config, VmSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::plan::Mark;
@@ -34,7 +34,8 @@ pub struct Inputs<'a> {
 pub fn resolve(inputs: Inputs<'_>) -> (Desired, Diagnostics) {
     let mut problems = Diagnostics::default();
     let mut vms = Vec::with_capacity(inputs.config.vms.len());
-    for (vm, of_vm) in resolve_side_by_side(inputs) {
+    let broken = Broken::default();
+    for (vm, of_vm) in resolve_side_by_side(inputs, &broken) {
         vms.push(vm);
         problems.extend(of_vm);
     }
@@ -48,13 +49,13 @@ pub fn resolve(inputs: Inputs<'_>) -> (Desired, Diagnostics) {
 
 /// The VMs do not depend on each other, and the plugin calls are most of the work, so each core
 /// takes a part. The result is in the order of the config whatever the threads do.
-fn resolve_side_by_side(inputs: Inputs<'_>) -> Vec<(DesiredVm, Diagnostics)> {
+fn resolve_side_by_side(inputs: Inputs<'_>, broken: &Broken) -> Vec<(DesiredVm, Diagnostics)> {
     let specs = &inputs.config.vms;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     // Below this a thread costs more than it saves (a call takes some 50 µs, a thread the same).
     const WORTH_A_THREAD: usize = 16;
     let part = specs.len().div_ceil(cores).max(WORTH_A_THREAD);
-    let one = |spec: &VmSpec| resolve_vm(inputs, spec);
+    let one = |spec: &VmSpec| resolve_vm(inputs, broken, spec);
     if specs.len() <= part {
         return specs.iter().map(one).collect();
     }
@@ -62,7 +63,11 @@ fn resolve_side_by_side(inputs: Inputs<'_>) -> Vec<(DesiredVm, Diagnostics)> {
         let threads: Vec<_> = specs
             .chunks(part)
             .map(|part| {
-                scope.spawn(move || part.iter().map(|spec| resolve_vm(inputs, spec)).collect())
+                scope.spawn(move || {
+                    part.iter()
+                        .map(|spec| resolve_vm(inputs, broken, spec))
+                        .collect()
+                })
             })
             .collect();
         threads
@@ -76,10 +81,10 @@ fn resolve_side_by_side(inputs: Inputs<'_>) -> Vec<(DesiredVm, Diagnostics)> {
     })
 }
 
-fn resolve_vm(inputs: Inputs<'_>, spec: &VmSpec) -> (DesiredVm, Diagnostics) {
+fn resolve_vm(inputs: Inputs<'_>, broken: &Broken, spec: &VmSpec) -> (DesiredVm, Diagnostics) {
     let mut problems = Diagnostics::default();
     let fields = fields(inputs, spec, &mut problems);
-    let devices = devices::resolve(inputs, spec, &mut problems);
+    let devices = devices::resolve(inputs, broken, spec, &mut problems);
     let vm = DesiredVm {
         name: spec.name.clone(),
         vm_type: spec.vm_type.clone(),

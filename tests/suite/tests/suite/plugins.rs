@@ -113,6 +113,22 @@ fn a_misdeed_of_a_plugin_ends_planning_and_nothing_else() {
 }
 
 #[test]
+fn a_plugin_that_failed_for_one_vm_is_not_asked_for_the_others() {
+    let (lab, _) = lab("hostile", "", "hostile: {do: panic}");
+    let ran = lab
+        .tnvm(&[
+            "create",
+            "--plugins-dir",
+            "plugins",
+            "--set",
+            "worker.count=9",
+        ])
+        .ended(2);
+    ran.says(&["worker01", "1 error; nothing was changed"]);
+    ran.hides(&["worker02"]);
+}
+
+#[test]
 fn a_plugin_that_nobody_asks_does_no_harm() {
     let (lab, _) = lab("hostile", "", "network: {lan: br0}");
     let _ = lab.tnvm(&["create", "--plugins-dir", "plugins"]).ended(0);
