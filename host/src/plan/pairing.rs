@@ -93,7 +93,7 @@ fn is_secret(desired: &DesiredDevice, attribute: &str) -> bool {
     desired
         .secrets
         .iter()
-        .any(|secret| secret.pointer.strip_prefix('/') == Some(attribute))
+        .any(|secret| secret.attribute() == attribute)
 }
 
 fn kind(device: &DesiredDevice) -> Option<&str> {
@@ -156,6 +156,19 @@ mod tests {
             1002,
         )];
         assert_eq!(pair(&desired, &observed), [Standing::Same(&observed[0])]);
+    }
+
+    #[test]
+    fn what_holds_a_secret_is_neither_compared_nor_told() {
+        for pointer in ["/auth", "/auth/password"] {
+            let mut wanted = desired(json!({"dtype": "X", "auth": {}}), 1);
+            wanted.secrets.push(crate::plugin::SecretRef {
+                pointer: pointer.into(),
+                secret: "env:HUSH".into(),
+            });
+            let is = observed(1, json!({"dtype": "X", "auth": {"password": "hush"}}), 1);
+            assert_eq!(differences(&wanted, &is), [], "{pointer}");
+        }
     }
 
     #[test]

@@ -159,9 +159,7 @@ fn device_view(kind: PlanKind, vm: &VmPlan, device: &DesiredDevice) -> DeviceVie
         .any(|step| matches!(step, Step::CreateDevice { device: one } if one.name == device.name));
     let mut attributes = device.attributes.clone();
     for secret in &device.secrets {
-        if let Some(name) = secret.pointer.strip_prefix('/') {
-            attributes.insert(name.to_owned(), Value::from("(secret)"));
-        }
+        attributes.insert(secret.attribute(), Value::from("(secret)"));
     }
     DeviceView {
         name: device.name.clone(),

@@ -132,6 +132,16 @@ pub struct SecretRef {
     pub secret: String,
 }
 
+impl SecretRef {
+    /// The attribute that the secret is in, or a part of: `auth` of `/auth/password`. Such an
+    /// attribute is neither compared nor shown.
+    #[must_use]
+    pub fn attribute(&self) -> String {
+        let name = self.pointer.split('/').nth(1).unwrap_or_default();
+        name.replace("~1", "/").replace("~0", "~")
+    }
+}
+
 /// Something of which there is only one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
