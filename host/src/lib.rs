@@ -2,12 +2,14 @@
 //!
 //! Data goes one way, and no module imports one to its left:
 //! `cli` → `config` → `template` → `resolve` (with `plugin`) → `plan` → `execute` → `truenas`.
-//! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where.
+//! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where,
+//! `mark` the one for whose a VM or zvol is. Of `resolve`, `plan` and `execute` know its values alone.
 
 pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod execute;
+pub mod mark;
 pub mod plan;
 pub mod plugin;
 pub mod resolve;

@@ -56,13 +56,7 @@ pub(super) fn prepare(global: &Global, reach: Reach, output: &Output) -> Result<
     let (plugins, of_plugins) = load_plugins(global, config.as_ref());
     problems.extend(of_plugins);
     if reach == Reach::Server {
-        let section = config
-            .as_ref()
-            .map(|one| one.truenas.clone())
-            .unwrap_or_default();
-        if let Err(missing) = environment.connection(global.host.as_deref(), &section) {
-            problems.extend(missing);
-        }
+        problems.extend(missing_connection(global, &environment, config.as_ref()));
     }
     let Some(config) = config else {
         return Err(Failure::Problems(problems));
@@ -192,13 +186,7 @@ pub(super) fn optional_config(
     let (environment, mut problems) = environment(global);
     let (config, of_config) = existing_config(global);
     problems.extend(of_config);
-    let section = config
-        .as_ref()
-        .map(|one| one.truenas.clone())
-        .unwrap_or_default();
-    if let Err(missing) = environment.connection(global.host.as_deref(), &section) {
-        problems.extend(missing);
-    }
+    problems.extend(missing_connection(global, &environment, config.as_ref()));
     if problems.has_errors() {
         return Err(Failure::Problems(problems));
     }
@@ -240,6 +228,19 @@ pub(super) fn load_plugins(global: &Global, config: Option<&Config>) -> (PluginS
         reserved_keys: HOST_KEYS.iter().map(ToString::to_string).collect(),
     });
     (plugins, report(&problems))
+}
+
+/// What is missing to reach the server and log in.
+fn missing_connection(
+    global: &Global,
+    environment: &Environment,
+    config: Option<&Config>,
+) -> Diagnostics {
+    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
+    environment
+        .connection(global.host.as_deref(), &section)
+        .err()
+        .unwrap_or_default()
 }
 
 /// The secrets that devices take can all be had; else all that cannot are reported.

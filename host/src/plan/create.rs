@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::mark::Mark;
 use super::observed::{Observed, ObservedVm, PowerState};
 use super::pairing::{Standing, differences, pair};
 use super::preflight;
 use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::mark::Mark;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
 /// Plans a create. The plan is only fit for execution when the diagnostics hold no error.

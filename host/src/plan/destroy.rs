@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::mark::Mark;
 use super::observed::{Observed, ObservedVm, PowerState};
 use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::mark::Mark;
 use crate::resolve::DesiredDevice;
 
 /// Plans the removal of everything that carries the group's mark. `protected` are the names of

@@ -4,7 +4,6 @@
 
 mod create;
 mod destroy;
-mod mark;
 mod observed;
 mod pairing;
 mod preflight;
@@ -15,9 +14,9 @@ mod tests;
 mod totals;
 mod view;
 
+pub use crate::mark::{MARK_PROPERTY, Mark, NotAMark};
 pub use create::{plan_create, plan_create_offline};
 pub use destroy::plan_destroy;
-pub use mark::{MARK_PROPERTY, Mark, NotAMark};
 pub use observed::{Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};
 pub use render::{Line, Sign, render};
 pub use step::{Plan, PlanKind, Step, Totals, VmPlan};

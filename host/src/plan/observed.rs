@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::mark::Mark;
+use crate::mark::Mark;
 
 /// The server at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]

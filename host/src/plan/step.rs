@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::mark::Mark;
+use crate::mark::Mark;
 use crate::plugin::Volume;
 use crate::resolve::DesiredDevice;
 

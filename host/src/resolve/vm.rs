@@ -9,7 +9,7 @@ use super::desired::{Desired, DesiredVm};
 use super::devices::{self, Broken};
 use crate::config::{Config, VmSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::plan::Mark;
+use crate::mark::Mark;
 use crate::plugin::PluginSet;
 use crate::template::Templates;
 
