@@ -11,7 +11,9 @@ use std::str::FromStr;
 pub const MARK_PROPERTY: &str = "tnvm:owner";
 
 /// Whose VM or zvol this is. Written as `tnvm:v1:GROUP:TYPE:NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Mark {
     /// The group.
     pub group: String,

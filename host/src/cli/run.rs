@@ -192,7 +192,7 @@ fn closing(report: &Report, kind: PlanKind) -> String {
         .count();
     let total = report.vms.len();
     let verb = match kind {
-        PlanKind::Create => "as planned",
+        PlanKind::Create | PlanKind::Apply => "as planned",
         PlanKind::Destroy => "gone",
     };
     let seconds = report.wall.as_secs_f64();

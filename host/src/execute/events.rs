@@ -102,6 +102,16 @@ pub enum Action {
     CreateVolume,
     /// Makes a device.
     CreateDevice,
+    /// Changes fields of the VM.
+    UpdateVm,
+    /// Makes a zvol bigger.
+    GrowVolume,
+    /// Changes a device.
+    UpdateDevice,
+    /// Asks the guest to shut down, then powers it off.
+    StopVm,
+    /// Deletes a device.
+    DeleteDevice,
     /// Starts the VM.
     StartVm,
     /// Powers the VM off.
@@ -119,6 +129,11 @@ impl fmt::Display for StepLabel {
             Action::CreateVm => "create VM",
             Action::CreateVolume => "create zvol",
             Action::CreateDevice => "create device",
+            Action::UpdateVm => "change VM",
+            Action::GrowVolume => "grow zvol",
+            Action::UpdateDevice => "change device",
+            Action::StopVm => "stop VM",
+            Action::DeleteDevice => "delete device",
             Action::StartVm => "start VM",
             Action::PowerOffVm => "power off VM",
             Action::DeleteVm => "delete VM",
@@ -145,6 +160,11 @@ impl From<&Step> for StepLabel {
             Step::CreateVm { .. } => (Action::CreateVm, None),
             Step::CreateVolume { volume, .. } => (Action::CreateVolume, Some(&volume.dataset)),
             Step::CreateDevice { device } => (Action::CreateDevice, Some(&device.name)),
+            Step::UpdateVm { .. } => (Action::UpdateVm, None),
+            Step::GrowVolume { dataset, .. } => (Action::GrowVolume, Some(dataset)),
+            Step::UpdateDevice { device, .. } => (Action::UpdateDevice, Some(&device.name)),
+            Step::StopVm => (Action::StopVm, None),
+            Step::DeleteDevice { name, .. } => (Action::DeleteDevice, Some(name)),
             Step::StartVm => (Action::StartVm, None),
             Step::PowerOffVm => (Action::PowerOffVm, None),
             Step::DeleteVm => (Action::DeleteVm, None),

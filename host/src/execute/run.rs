@@ -18,7 +18,7 @@ use super::ledger::Ledger;
 use super::options::ExecuteOptions;
 use super::report::Outcome;
 use super::stop::StopSignal;
-use crate::plan::{PlanKind, VmPlan};
+use crate::plan::VmPlan;
 use crate::truenas::{CallError, Client};
 
 /// What all VMs share.
@@ -27,7 +27,6 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a ExecuteOptions<'a>,
     pub(super) reporter: &'a dyn Reporter,
     pub(super) stop: StopSignal,
-    pub(super) kind: PlanKind,
     slots: Semaphore,
     lost: OnceLock<String>,
 }
@@ -66,7 +65,6 @@ impl<'a> Run<'a> {
         options: &'a ExecuteOptions<'a>,
         reporter: &'a dyn Reporter,
         stop: StopSignal,
-        kind: PlanKind,
     ) -> Self {
         let slots = options.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -74,7 +72,6 @@ impl<'a> Run<'a> {
             options,
             reporter,
             stop,
-            kind,
             slots: Semaphore::new(slots),
             lost: OnceLock::new(),
         }
@@ -154,7 +151,7 @@ impl<'a> VmRun<'a> {
             Err(NotBegun::Stopped) => return Err(Halt::Stopped),
             Err(NotBegun::Lost(error)) => return Err(self.fail(&label, device, &error)),
         };
-        if self.run.kind == PlanKind::Create && self.failed.load(Ordering::Relaxed) {
+        if !self.plan.removes() && self.failed.load(Ordering::Relaxed) {
             return Err(Halt::Failed);
         }
         // Of the highest level, so that whatever is logged within says of which VM.

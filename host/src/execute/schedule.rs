@@ -14,7 +14,7 @@ use super::report::{Outcome, Report, VmReport};
 use super::rollback::roll_back;
 use super::run::{Halt, Run, VmRun};
 use super::stop::StopSignal;
-use crate::plan::{Plan, PlanKind, Step};
+use crate::plan::{Plan, Step};
 use crate::truenas::Client;
 
 /// Executes a plan literally and says what each VM came to. It does not fail as a whole: one VM's
@@ -34,7 +34,7 @@ pub async fn execute(
 ) -> Report {
     let began = Instant::now();
     let calls_before = calls(client);
-    let run = Run::new(client, options, reporter, stop.clone(), plan.kind);
+    let run = Run::new(client, options, reporter, stop.clone());
     let vms: Vec<VmRun<'_>> = plan.vms.iter().map(|vm| VmRun::new(&run, vm)).collect();
 
     // The longest first, so that no long one is left to run alone at the end; among equals the
@@ -87,9 +87,10 @@ async fn work(this: &VmRun<'_>) {
             vm: this.name(),
             steps: this.plan.steps.len(),
         });
-        let done = match this.run.kind {
-            PlanKind::Create => create(this).await,
-            PlanKind::Destroy => destroy(this).await,
+        let done = if this.plan.removes() {
+            destroy(this).await
+        } else {
+            create(this).await
         };
         let outcome = match done {
             Ok(()) => success(this),
@@ -108,26 +109,26 @@ async fn work(this: &VmRun<'_>) {
 }
 
 fn success(this: &VmRun<'_>) -> Outcome {
-    let is_creation = |step: &Step| matches!(step, Step::CreateVm { .. });
-    match this.run.kind {
-        PlanKind::Destroy => Outcome::Destroyed,
-        PlanKind::Create if this.plan.steps.iter().any(is_creation) => Outcome::Created,
-        PlanKind::Create if this.plan.steps == [Step::StartVm] => Outcome::Started,
-        PlanKind::Create => Outcome::Completed,
+    if this.plan.removes() {
+        Outcome::Destroyed
+    } else if this.plan.creates() {
+        Outcome::Created
+    } else if this.plan.steps == [Step::StartVm] {
+        Outcome::Started
+    } else {
+        Outcome::Completed
     }
 }
 
 /// What a failed VM comes to; rolls back where that is wanted.
 async fn failure(this: &VmRun<'_>) -> Outcome {
     let run = this.run;
-    match (run.kind, run.options.on_failure) {
-        (PlanKind::Destroy, _) => Outcome::DestroyIncomplete,
-        (PlanKind::Create, _) if run.stop.is_stopping() => Outcome::Interrupted,
-        (PlanKind::Create, OnFailure::Keep) => Outcome::Kept,
-        (PlanKind::Create, OnFailure::Rollback) if this.ledger.standing().is_empty() => {
-            Outcome::RolledBack
-        }
-        (PlanKind::Create, OnFailure::Rollback) => {
+    match (this.plan.removes(), run.options.on_failure) {
+        (true, _) => Outcome::DestroyIncomplete,
+        (false, _) if run.stop.is_stopping() => Outcome::Interrupted,
+        (false, OnFailure::Keep) => Outcome::Kept,
+        (false, OnFailure::Rollback) if this.ledger.standing().is_empty() => Outcome::RolledBack,
+        (false, OnFailure::Rollback) => {
             if roll_back(this).await {
                 Outcome::RolledBack
             } else if run.stop.is_stopping() {

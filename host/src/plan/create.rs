@@ -89,6 +89,7 @@ fn plan_vm(
         memory_mib: vm.memory_mib(),
         steps,
         devices: vm.devices.clone(),
+        changes: Vec::new(),
     }
 }
 

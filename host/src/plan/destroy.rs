@@ -84,6 +84,7 @@ fn vm_plan(mark: &Mark, vm: &ObservedVm) -> VmPlan {
         memory_mib: vm.number("memory").unwrap_or(0),
         steps,
         devices,
+        changes: Vec::new(),
     }
 }
 
@@ -98,6 +99,7 @@ fn orphan_plan(mark: &Mark) -> VmPlan {
         memory_mib: 0,
         steps: Vec::new(),
         devices: Vec::new(),
+        changes: Vec::new(),
     }
 }
 

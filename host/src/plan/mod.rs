@@ -19,5 +19,5 @@ pub use create::{plan_create, plan_create_offline};
 pub use destroy::plan_destroy;
 pub use observed::{Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};
 pub use render::{Line, Sign, render};
-pub use step::{Plan, PlanKind, Step, Totals, VmPlan};
+pub use step::{Change, Effect, Plan, PlanKind, Step, Totals, VmPlan};
 pub use view::{DeviceAction, DeviceView, PlanView, VmAction, VmView, size, summary};

@@ -117,7 +117,7 @@ fn headline(plan: &PlanView) -> String {
     let unchanged = count(VmAction::None);
     if !plan.changes {
         return match plan.kind {
-            PlanKind::Create => {
+            PlanKind::Create | PlanKind::Apply => {
                 format!(
                     "No changes: {unchanged} VMs of group `{}` are as they should be.",
                     plan.group
@@ -146,7 +146,7 @@ fn headline(plan: &PlanView) -> String {
 fn totals(plan: &PlanView) -> String {
     let totals = &plan.totals;
     match plan.kind {
-        PlanKind::Create => format!(
+        PlanKind::Create | PlanKind::Apply => format!(
             "Totals: {} devices, {} vCPUs, {} of memory, {} of zvols thin and {} thick.",
             totals.devices,
             totals.vcpus,

@@ -64,6 +64,7 @@ fn desired_vm(name: &str) -> DesiredVm {
         vm_type: "worker".into(),
         fields: fields.as_object().unwrap().clone(),
         start: true,
+        protect: false,
         devices: vec![disk, nic],
         origin: None,
     }
@@ -136,6 +137,11 @@ fn kinds(steps: &[Step]) -> Vec<&'static str> {
             Step::PowerOffVm => "off",
             Step::DeleteVm => "delete vm",
             Step::DeleteVolume { .. } => "delete volume",
+            Step::UpdateVm { .. } => "update vm",
+            Step::GrowVolume { .. } => "grow volume",
+            Step::UpdateDevice { .. } => "update device",
+            Step::StopVm => "stop",
+            Step::DeleteDevice { .. } => "delete device",
         })
         .collect()
 }

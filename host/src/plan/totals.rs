@@ -19,7 +19,16 @@ impl Totals {
                     Step::CreateVolume { volume, .. } => totals.thick_bytes += volume.size,
                     Step::StartVm => totals.memory_mib += vm.memory_mib,
                     Step::DeleteVm => totals.devices += vm.devices.len() as u64,
-                    Step::CreateVm { .. } | Step::PowerOffVm | Step::DeleteVolume { .. } => {}
+                    Step::GrowVolume { size, before, .. } => {
+                        totals.thin_bytes += size.saturating_sub(*before);
+                    }
+                    Step::DeleteDevice { .. } => totals.devices += 1,
+                    Step::CreateVm { .. }
+                    | Step::UpdateVm { .. }
+                    | Step::UpdateDevice { .. }
+                    | Step::StopVm
+                    | Step::PowerOffVm
+                    | Step::DeleteVolume { .. } => {}
                 }
             }
         }

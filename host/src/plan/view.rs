@@ -116,9 +116,9 @@ fn vm_view(kind: PlanKind, vm: &VmPlan) -> VmView {
     let action = match (kind, vm.steps.as_slice()) {
         (_, []) => VmAction::None,
         (PlanKind::Destroy, _) => VmAction::Destroy,
-        (PlanKind::Create, _) if creates => VmAction::Create,
-        (PlanKind::Create, [Step::StartVm]) => VmAction::Start,
-        (PlanKind::Create, _) => VmAction::Complete,
+        (_, _) if creates => VmAction::Create,
+        (_, [Step::StartVm]) => VmAction::Start,
+        (_, _) => VmAction::Complete,
     };
     let removed_volumes = vm
         .steps
@@ -166,8 +166,8 @@ fn device_view(kind: PlanKind, vm: &VmPlan, device: &DesiredDevice) -> DeviceVie
         plugin: device.plugin.clone(),
         action: match kind {
             PlanKind::Destroy => DeviceAction::Destroy,
-            PlanKind::Create if created => DeviceAction::Create,
-            PlanKind::Create => DeviceAction::Keep,
+            _ if created => DeviceAction::Create,
+            _ => DeviceAction::Keep,
         },
         order: device.order,
         summary: summary(&attributes, device.volume.as_ref()),

@@ -111,7 +111,7 @@ pub enum BootOrder {
 }
 
 /// A zvol that must exist before its device.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Volume {
     /// Full dataset name.
     pub dataset: String,
@@ -124,7 +124,7 @@ pub struct Volume {
 }
 
 /// A place in the attributes that takes a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SecretRef {
     /// JSON pointer into the attributes.
     pub pointer: String,
@@ -143,7 +143,7 @@ impl SecretRef {
 }
 
 /// Something of which there is only one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Claim {
     /// `tcp-port`, `mac`, `dataset`, …
     pub kind: String,

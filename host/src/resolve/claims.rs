@@ -76,6 +76,7 @@ mod tests {
             vm_type: "t".into(),
             fields: serde_json::Map::new(),
             start: false,
+            protect: false,
             devices: claims.iter().map(device).collect(),
             origin: None,
         }

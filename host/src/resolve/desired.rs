@@ -2,13 +2,14 @@
 //!
 //! Values only; knows neither the server nor how it gets there.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Location;
 use crate::plugin::{Claim, SecretRef, Volume};
 
 /// The whole group as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Desired {
     /// The group's name.
     pub group: String,
@@ -17,7 +18,7 @@ pub struct Desired {
 }
 
 /// One VM.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DesiredVm {
     /// `worker02`
     pub name: String,
@@ -27,14 +28,18 @@ pub struct DesiredVm {
     pub fields: Map<String, Value>,
     /// Whether to start it.
     pub start: bool,
+    /// Whether neither it nor anything of it may be removed.
+    #[serde(default)]
+    pub protect: bool,
     /// Its devices, in the order of creation.
     pub devices: Vec<DesiredDevice>,
     /// The type's place in the config.
+    #[serde(skip)]
     pub origin: Option<Location>,
 }
 
 /// One device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DesiredDevice {
     /// `disk.system`: plugin, dot, the plugin's name for it. Unique within the VM.
     pub name: String,
@@ -51,5 +56,6 @@ pub struct DesiredDevice {
     /// What only this device may have, on the whole server.
     pub claims: Vec<Claim>,
     /// The config value that caused it.
+    #[serde(skip)]
     pub origin: Option<Location>,
 }

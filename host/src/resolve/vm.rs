@@ -90,6 +90,7 @@ fn resolve_vm(inputs: Inputs<'_>, broken: &Broken, spec: &VmSpec) -> (DesiredVm,
         vm_type: spec.vm_type.clone(),
         fields,
         start: spec.start,
+        protect: spec.protect,
         devices,
         origin: spec.origin.clone(),
     };

@@ -79,6 +79,7 @@ fn vm_plan(name: &str, id: Option<u64>, steps: Vec<Step>) -> VmPlan {
         memory_mib: 512,
         steps,
         devices: vec![],
+        changes: Vec::new(),
     }
 }
 
