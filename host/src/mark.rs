@@ -10,6 +10,9 @@ use std::str::FromStr;
 /// (`pool.dataset.create`, all versions).
 pub const MARK_PROPERTY: &str = "tnvm:owner";
 
+/// The user property of a zvol that says for which device of its VM it was made: `disk.system`.
+pub const DEVICE_PROPERTY: &str = "tnvm:device";
+
 /// Whose VM or zvol this is. Written as `tnvm:v1:GROUP:TYPE:NAME`.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,

@@ -35,7 +35,7 @@ pub(super) async fn create(this: &VmRun<'_>) -> Result<(), Halt> {
 
     let volumes = steps.iter().filter_map(|step| match step {
         Step::CreateVolume { volume, device } => {
-            let made = volume::create(this, volume);
+            let made = volume::create(this, volume, device);
             Some(this.step(step.into(), Some(device), made))
         }
         _ => None,

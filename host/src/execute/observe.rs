@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use futures_util::future::{OptionFuture, try_join_all};
 
 use super::volume::mark_of;
-use crate::plan::{Mark, Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};
+use crate::plan::{
+    DEVICE_PROPERTY, Mark, Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState,
+};
 use crate::truenas::{CallError, Client, DatasetEntry, DeviceEntry, VmEntry, VmState};
 
 /// What to ask for besides all VMs.
@@ -107,6 +109,7 @@ fn dataset(dataset: DatasetEntry) -> (String, ObservedDataset) {
     let observed = ObservedDataset {
         is_volume: dataset.is_volume,
         mark: mark_of(&dataset),
+        device: dataset.user_properties.get(DEVICE_PROPERTY).cloned(),
         volsize: dataset.volsize,
         available: dataset.available,
         locked: dataset.locked,

@@ -5,12 +5,16 @@ use super::destroy::until_gone;
 use super::failure::StepError;
 use super::ledger::Object;
 use super::run::VmRun;
-use crate::plan::{MARK_PROPERTY, Mark};
+use crate::plan::{DEVICE_PROPERTY, MARK_PROPERTY, Mark};
 use crate::plugin::Volume;
 use crate::truenas::{DatasetEntry, VolumeSpec};
 
-/// `pool.dataset.create` with the mark as a user property.
-pub(super) async fn create(this: &VmRun<'_>, volume: &Volume) -> Result<(), StepError> {
+/// `pool.dataset.create` with the mark, and the device it is for, as user properties.
+pub(super) async fn create(
+    this: &VmRun<'_>,
+    volume: &Volume,
+    device: &str,
+) -> Result<(), StepError> {
     let client = this.client();
     let mark = &this.plan.mark;
     let spec = VolumeSpec {
@@ -18,7 +22,10 @@ pub(super) async fn create(this: &VmRun<'_>, volume: &Volume) -> Result<(), Step
         size: volume.size,
         sparse: volume.sparse,
         block_size: volume.block_size.clone(),
-        user_properties: vec![(MARK_PROPERTY.to_owned(), mark.to_string())],
+        user_properties: vec![
+            (MARK_PROPERTY.to_owned(), mark.to_string()),
+            (DEVICE_PROPERTY.to_owned(), device.to_owned()),
+        ],
     };
     let object = Object::Volume {
         dataset: volume.dataset.clone(),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::observed::{Observed, ObservedVm, PowerState};
 use super::pairing::{Standing, differences, pair};
 use super::preflight;
+use super::settle::settle;
 use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::mark::Mark;
@@ -16,6 +17,7 @@ use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 #[must_use]
 pub fn plan_create(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics) {
     let mut problems = Diagnostics::default();
+    let desired = &settle(desired, observed);
     let vms = plan_vms(desired, observed, &mut problems);
     let mut plan = Plan {
         group: desired.group.clone(),

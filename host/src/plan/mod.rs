@@ -8,13 +8,14 @@ mod observed;
 mod pairing;
 mod preflight;
 mod render;
+mod settle;
 mod step;
 #[cfg(test)]
 mod tests;
 mod totals;
 mod view;
 
-pub use crate::mark::{MARK_PROPERTY, Mark, NotAMark};
+pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};
 pub use create::{plan_create, plan_create_offline};
 pub use destroy::plan_destroy;
 pub use observed::{Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};

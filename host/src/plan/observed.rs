@@ -114,6 +114,8 @@ pub struct ObservedDataset {
     pub is_volume: bool,
     /// Whose it is; `None`: foreign.
     pub mark: Option<Mark>,
+    /// The device of its VM that it was made for, where it says so: `disk.system`.
+    pub device: Option<String>,
     /// Size of a zvol in bytes.
     pub volsize: Option<u64>,
     /// Bytes free below it.

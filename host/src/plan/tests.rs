@@ -100,6 +100,7 @@ fn with_vm(mut world: Observed, vm: &DesiredVm, owner: Option<Mark>) -> Observed
             let zvol = ObservedDataset {
                 is_volume: true,
                 mark: owner.clone(),
+                device: Some(device.name.clone()),
                 volsize: Some(volume.size),
                 ..ObservedDataset::default()
             };
@@ -370,5 +371,51 @@ fn a_shown_plan_reads_as_a_diff_and_holds_no_secret() {
       + display.display  SPICE at 0.0.0.0:5911, web 6911, password (secret)  [display]
 Plan for group `lab`: 1 to create.
 Totals: 3 devices, 2 vCPUs, 1 GiB of memory, 10 GiB of zvols thin and 0 bytes thick."
+    );
+}
+
+#[test]
+fn a_disk_written_before_another_does_not_take_its_zvol() {
+    let old = desired_vm("worker01");
+    let world = with_vm(world(), &old, Some(mark("worker01")));
+    // What the plugin derives when `fast` is written before `system`.
+    let mut wanted = desired_vm("worker01");
+    let mut system = wanted.devices.remove(0);
+    let mut fast = system.clone();
+    fast.name = "disk.fast".into();
+    let moved = "tank/vms/worker01-disk1";
+    system.order = 3;
+    system.volume.as_mut().unwrap().dataset = moved.into();
+    system.claims[0].value = moved.into();
+    let path = json!(format!("/dev/zvol/{moved}"));
+    system.attributes.insert("path".into(), path);
+    wanted.devices.extend([fast, system]);
+    let desired = Desired {
+        group: "lab".into(),
+        vms: vec![wanted],
+    };
+    let (plan, problems) = plan_create(&desired, &world);
+    let errors: Vec<_> = problems
+        .iter()
+        .filter(|one| one.severity == Severity::Error)
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let made: Vec<_> = plan.vms[0]
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::CreateVolume { volume, device } => format!("{device} on {}", volume.dataset),
+            Step::CreateDevice { device } => {
+                format!("{} at {}", device.name, device.attributes["path"])
+            }
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        made[..2],
+        [
+            "disk.fast on tank/vms/worker01-disk2",
+            "disk.fast at \"/dev/zvol/tank/vms/worker01-disk2\"",
+        ]
     );
 }

@@ -1,0 +1,105 @@
+//! Which zvol is whose disk, once zvols exist.
+//!
+//! A plugin derives the name of a new zvol from the disk's place among the disks (`web01-disk1`),
+//! so another disk written before it would move it on to its neighbour's data. A zvol therefore
+//! says which device it was made for, and that outweighs the derived name.
+//!
+//! Knows no device type: it goes by the zvol that a device asks for.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::observed::Observed;
+use crate::mark::Mark;
+use crate::resolve::{Desired, DesiredDevice, DesiredVm};
+
+/// The desired VMs with every disk on the zvol that was made for it. A disk whose derived zvol was
+/// made for another disk gets the next free number.
+#[must_use]
+pub(super) fn settle(desired: &Desired, observed: &Observed) -> Desired {
+    let mut settled = desired.clone();
+    let own = made_for(observed);
+    if own.is_empty() {
+        return settled;
+    }
+    let mut taken: BTreeSet<String> = observed.datasets.keys().cloned().collect();
+    let volumes = desired.vms.iter().flat_map(|vm| &vm.devices);
+    taken.extend(volumes.filter_map(|device| Some(device.volume.as_ref()?.dataset.clone())));
+    for vm in &mut settled.vms {
+        let mark = mark_of(&desired.group, vm);
+        for device in &mut vm.devices {
+            let Some(derived) = device.volume.as_ref().map(|one| one.dataset.clone()) else {
+                continue;
+            };
+            let target = match own.get(&(&mark, device.name.as_str())) {
+                Some(made) => (*made).to_owned(),
+                None if belongs_to_another(observed, &derived, &mark, &device.name) => {
+                    free_name(&derived, &taken)
+                }
+                None => continue,
+            };
+            taken.insert(target.clone());
+            move_to(device, &derived, &target);
+        }
+    }
+    settled
+}
+
+/// The zvols that say which device they were made for, by whose they are and that name.
+fn made_for(observed: &Observed) -> HashMap<(&Mark, &str), &str> {
+    let zvols = observed.datasets.iter().filter(|(_, one)| one.is_volume);
+    zvols
+        .filter_map(|(name, zvol)| {
+            Some((
+                (zvol.mark.as_ref()?, zvol.device.as_deref()?),
+                name.as_str(),
+            ))
+        })
+        .collect()
+}
+
+fn belongs_to_another(observed: &Observed, dataset: &str, mark: &Mark, device: &str) -> bool {
+    observed.datasets.get(dataset).is_some_and(|zvol| {
+        zvol.mark.as_ref() == Some(mark) && zvol.device.as_deref().is_some_and(|one| one != device)
+    })
+}
+
+/// `tank/web01-disk1` → `tank/web01-disk2`, or the first higher number that is free.
+fn free_name(derived: &str, taken: &BTreeSet<String>) -> String {
+    let stem = derived.trim_end_matches(|c: char| c.is_ascii_digit());
+    (0_u32..)
+        .map(|number| format!("{stem}{number}"))
+        .find(|name| !taken.contains(name))
+        .unwrap_or_else(|| derived.to_owned())
+}
+
+/// Everything in which a device names its zvol.
+fn move_to(device: &mut DesiredDevice, from: &str, to: &str) {
+    if let Some(volume) = &mut device.volume {
+        to.clone_into(&mut volume.dataset);
+    }
+    if let Some(path) = device.attributes.get_mut("path")
+        && path.as_str() == Some(zvol_path(from).as_str())
+    {
+        *path = Value::from(zvol_path(to));
+    }
+    for claim in &mut device.claims {
+        if claim.kind == "dataset" && claim.value == from {
+            to.clone_into(&mut claim.value);
+        }
+    }
+}
+
+/// The server writes a space of the name as `+`.
+fn zvol_path(dataset: &str) -> String {
+    format!("/dev/zvol/{}", dataset.replace(' ', "+"))
+}
+
+fn mark_of(group: &str, vm: &DesiredVm) -> Mark {
+    Mark {
+        group: group.to_owned(),
+        vm_type: vm.vm_type.clone(),
+        vm: vm.name.clone(),
+    }
+}
