@@ -13,6 +13,9 @@ pub const MARK_PROPERTY: &str = "tnvm:owner";
 /// The user property of a zvol that says for which device of its VM it was made: `disk.system`.
 pub const DEVICE_PROPERTY: &str = "tnvm:device";
 
+/// What the description of a protected VM says before its mark.
+const PROTECTED: &str = "[tnvm:protected]";
+
 /// Whose VM or zvol this is. Written as `tnvm:v1:GROUP:TYPE:NAME`.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -53,11 +56,25 @@ impl FromStr for Mark {
 }
 
 impl Mark {
-    /// The description of a VM: the user's own text, then the mark in brackets.
+    /// The description of a VM: the user's own text, whether it is protected, then the mark in
+    /// brackets.
     #[must_use]
-    pub fn description(&self, text: &str) -> String {
+    pub fn description(&self, text: &str, protected: bool) -> String {
         let space = if text.is_empty() { "" } else { " " };
-        format!("{text}{space}[{self}]")
+        let protected = if protected { PROTECTED } else { "" };
+        let between = if protected.is_empty() { "" } else { " " };
+        format!("{text}{space}{protected}{between}[{self}]")
+    }
+
+    /// Whether a VM's description says that it is protected. Kept on the server, so that a run
+    /// without the config knows it too.
+    #[must_use]
+    pub fn is_protected(description: &str) -> bool {
+        Self::in_description(description).is_some()
+            && description
+                .trim_end()
+                .rsplit_once('[')
+                .is_some_and(|(before, _)| before.trim_end().ends_with(PROTECTED))
     }
 
     /// Finds the mark in a VM's description: the last bracket of it.
@@ -83,10 +100,21 @@ mod tests {
     #[test]
     fn a_mark_survives_the_way_through_a_description() {
         for text in ["", "nodes of [the] lab", "x]"] {
-            assert_eq!(
-                Mark::in_description(&mark().description(text)),
-                Some(mark())
-            );
+            for protected in [false, true] {
+                let description = mark().description(text, protected);
+                assert_eq!(Mark::in_description(&description), Some(mark()));
+                assert_eq!(Mark::is_protected(&description), protected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_of_the_user_protects_nothing() {
+        for text in [
+            "[tnvm:protected]",
+            "[tnvm:protected] x [tnvm:v1:lab:worker:worker01]",
+        ] {
+            assert!(!Mark::is_protected(text), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::prepare::{Scope, Secrets, scope};
 use super::run::{Run, run, show_only};
 use super::session;
 use crate::execute::OnFailure;
-use crate::plan::{Plan, PlanView, plan_destroy};
+use crate::plan::{DestroyOptions, Plan, PlanView, Selection, plan_destroy};
 
 /// Runs the command.
 pub(super) async fn destroy(
@@ -35,7 +35,15 @@ async fn destroy_on(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let observed = session::observe_everything(&session.client).await?;
-    let (plan, problems) = plan_destroy(&scope.group, &scope.protected, &observed);
+    let (plan, problems) = plan_destroy(
+        &scope.group,
+        &DestroyOptions {
+            selection: &Selection::all(),
+            protected: &scope.protected,
+            with_snapshots: false,
+        },
+        &observed,
+    );
     if problems.has_errors() {
         return Err(Failure::Problems(problems));
     }

@@ -39,7 +39,7 @@ pub(super) async fn destroy(this: &VmRun<'_>) -> Result<(), Halt> {
     }
 
     let volumes = noted.iter().filter_map(|(step, entry)| match step {
-        Step::DeleteVolume { dataset } => Some(async move {
+        Step::DeleteVolume { dataset, .. } => Some(async move {
             let gone = volume::delete(this, dataset);
             this.step((*step).into(), None, gone).await?;
             settle(this, *entry);
@@ -54,7 +54,7 @@ pub(super) async fn destroy(this: &VmRun<'_>) -> Result<(), Halt> {
 fn note(this: &VmRun<'_>, step: &Step) -> Option<usize> {
     let (object, id) = match step {
         Step::DeleteVm => (Object::Vm { name: this.name() }, this.plan.id),
-        Step::DeleteVolume { dataset } => (
+        Step::DeleteVolume { dataset, .. } => (
             Object::Volume {
                 dataset: dataset.clone(),
             },

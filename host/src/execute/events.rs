@@ -168,7 +168,7 @@ impl From<&Step> for StepLabel {
             Step::StartVm => (Action::StartVm, None),
             Step::PowerOffVm => (Action::PowerOffVm, None),
             Step::DeleteVm => (Action::DeleteVm, None),
-            Step::DeleteVolume { dataset } => (Action::DeleteVolume, Some(dataset)),
+            Step::DeleteVolume { dataset, .. } => (Action::DeleteVolume, Some(dataset)),
         };
         Self {
             action,

@@ -90,6 +90,7 @@ fn vm(vm: VmEntry) -> ObservedVm {
     ObservedVm {
         id: vm.id,
         mark: Mark::in_description(&vm.description),
+        protected: Mark::is_protected(&vm.description),
         name: vm.name,
         state: power_state(&vm.state),
         fields: vm.fields,
@@ -115,6 +116,7 @@ fn dataset(dataset: DatasetEntry) -> (String, ObservedDataset) {
         locked: dataset.locked,
         read_only: dataset.read_only,
         snapshots: dataset.snapshots,
+        origin: dataset.origin.clone(),
     };
     (dataset.name, observed)
 }

@@ -1,12 +1,11 @@
 //! What `create` does: makes what is missing and starts it; changes and removes nothing.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::observed::{Observed, ObservedVm, PowerState};
 use super::pairing::{Standing, differences, pair};
 use super::preflight;
+use super::removal::by_name;
 use super::settle::settle;
 use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -44,11 +43,7 @@ pub fn plan_create_offline(desired: &Desired) -> Plan {
 }
 
 fn plan_vms(desired: &Desired, observed: &Observed, problems: &mut Diagnostics) -> Vec<VmPlan> {
-    let mut existing: HashMap<&str, &ObservedVm> = HashMap::with_capacity(observed.vms.len());
-    for vm in &observed.vms {
-        // Should a server have two VMs of one name, the first counts.
-        existing.entry(&vm.name).or_insert(vm);
-    }
+    let existing = by_name(observed);
     desired
         .vms
         .iter()
@@ -71,17 +66,39 @@ fn plan_vm(
         vm_type: vm.vm_type.clone(),
         vm: vm.name.clone(),
     };
-    let (id, steps) = match existing {
-        None => (None, steps_for_new(vm, &mark, observed, problems)),
-        Some(found) if found.owner() == Some(&mark) => (
-            Some(found.id),
-            steps_for_existing(vm, found, &mark, observed, problems),
-        ),
-        Some(found) => {
-            problems.push(foreign_vm(vm, found));
-            (Some(found.id), Vec::new())
+    match existing {
+        None => new_vm(vm, &mark, observed, problems),
+        Some(found) if found.owner() == Some(&mark) => {
+            let steps = steps_for_existing(vm, found, &mark, observed, problems);
+            vm_plan(vm, mark, Some(found.id), steps)
         }
-    };
+        Some(found) => refuse_foreign(vm, &mark, found, problems),
+    }
+}
+
+/// The plan of a VM that is not there.
+pub(super) fn new_vm(
+    vm: &DesiredVm,
+    mark: &Mark,
+    observed: &Observed,
+    problems: &mut Diagnostics,
+) -> VmPlan {
+    let steps = steps_for_new(vm, mark, observed, problems);
+    vm_plan(vm, mark.clone(), None, steps)
+}
+
+/// The plan of a VM whose name a VM has that is not ours: nothing, and why.
+pub(super) fn refuse_foreign(
+    vm: &DesiredVm,
+    mark: &Mark,
+    found: &ObservedVm,
+    problems: &mut Diagnostics,
+) -> VmPlan {
+    problems.push(foreign_vm(vm, found));
+    vm_plan(vm, mark.clone(), Some(found.id), Vec::new())
+}
+
+fn vm_plan(vm: &DesiredVm, mark: Mark, id: Option<u64>, steps: Vec<Step>) -> VmPlan {
     VmPlan {
         name: vm.name.clone(),
         vm_type: vm.vm_type.clone(),
@@ -167,7 +184,7 @@ fn steps_for_existing(
 
 /// Volumes to make for devices that do not exist yet. A zvol with the VM's own mark was left by a
 /// run that was stopped; it is used again if it has the size, so that running again converges.
-fn volume_steps<'a>(
+pub(super) fn volume_steps<'a>(
     vm: &DesiredVm,
     devices: impl Iterator<Item = &'a DesiredDevice>,
     mark: &Mark,
@@ -212,7 +229,7 @@ fn volume_steps<'a>(
 }
 
 /// The device is there and its zvol is not: making an empty one in its place would hide a loss.
-fn refuse_lost_zvol(
+pub(super) fn refuse_lost_zvol(
     vm: &DesiredVm,
     device: &DesiredDevice,
     observed: &Observed,

@@ -2,23 +2,34 @@
 //!
 //! Knows no client; what it needs of the server is in `Observed`.
 
+mod apply;
+#[cfg(test)]
+mod apply_tests;
 mod create;
 mod destroy;
+pub mod effects;
+mod existing;
 mod observed;
+mod orders;
 mod pairing;
 mod preflight;
+mod removal;
 mod render;
+mod selection;
 mod settle;
 mod step;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod version;
 mod view;
 
 pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};
+pub use apply::{ApplyOptions, plan_apply, plan_apply_offline};
 pub use create::{plan_create, plan_create_offline};
-pub use destroy::plan_destroy;
+pub use destroy::{DestroyOptions, plan_destroy};
 pub use observed::{Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};
 pub use render::{Line, Sign, render};
+pub use selection::Selection;
 pub use step::{Change, Effect, Plan, PlanKind, Step, Totals, VmPlan};
 pub use view::{DeviceAction, DeviceView, PlanView, VmAction, VmView, size, summary};

@@ -2,7 +2,7 @@
 //!
 //! Filled by `execute::observe`; knows nothing of calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -38,6 +38,8 @@ pub struct ObservedVm {
     pub name: String,
     /// Whose it is; `None`: foreign.
     pub mark: Option<Mark>,
+    /// Whether its description says that it is protected.
+    pub protected: bool,
     /// Power state.
     pub state: PowerState,
     /// All fields of the entry, `devices` and `status` excepted.
@@ -58,6 +60,18 @@ pub enum PowerState {
     Suspended,
     /// The server could not tell (25.10 and older).
     Error,
+}
+
+impl Observed {
+    /// The marks of a group on VMs and zvols, each once.
+    #[must_use]
+    pub fn marks(&self, group: &str) -> BTreeSet<&Mark> {
+        let vms = self.vms.iter().filter_map(ObservedVm::owner);
+        let zvols = self.datasets.values().filter(|one| one.is_volume);
+        vms.chain(zvols.filter_map(|one| one.mark.as_ref()))
+            .filter(|mark| mark.group == group)
+            .collect()
+    }
 }
 
 impl ObservedVm {
@@ -91,9 +105,13 @@ impl ObservedDevice {
     /// The zvol behind a DISK. The server writes a space of the name as `+`.
     #[must_use]
     pub fn zvol(&self) -> Option<String> {
-        let path = self.text("path")?.strip_prefix("/dev/zvol/")?;
-        Some(path.replace('+', " "))
+        zvol_of(self.text("path")?)
     }
+}
+
+/// The zvol behind a path of the server, which writes a space of the name as `+`.
+pub(super) fn zvol_of(path: &str) -> Option<String> {
+    Some(path.strip_prefix("/dev/zvol/")?.replace('+', " "))
 }
 
 /// A device on the server.
@@ -126,4 +144,6 @@ pub struct ObservedDataset {
     pub read_only: bool,
     /// How many snapshots it has, where asked for.
     pub snapshots: Option<u64>,
+    /// The snapshot it was cloned from: `tank/golden@v1`.
+    pub origin: Option<String>,
 }

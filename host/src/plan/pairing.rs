@@ -19,19 +19,39 @@ pub(super) enum Standing<'a> {
     Missing,
 }
 
+impl<'a> Standing<'a> {
+    /// The device on the server.
+    pub(super) const fn found(&self) -> Option<&'a ObservedDevice> {
+        match self {
+            Self::Same(found) | Self::Different(found) => Some(found),
+            Self::Missing => None,
+        }
+    }
+}
+
 /// Pairs each desired device, in their order.
 #[must_use]
 pub(super) fn pair<'a>(
     desired: &[DesiredDevice],
     observed: &'a [ObservedDevice],
 ) -> Vec<Standing<'a>> {
+    pair_all(desired, observed).0
+}
+
+/// Pairs each desired device, in their order; gives also the devices that no desired one is.
+#[must_use]
+pub(super) fn pair_all<'a>(
+    desired: &[DesiredDevice],
+    observed: &'a [ObservedDevice],
+) -> (Vec<Standing<'a>>, Vec<&'a ObservedDevice>) {
     let mut free: Vec<&ObservedDevice> = observed.iter().collect();
     let mut standings = vec![Standing::Missing; desired.len()];
-    // Three passes, strictest first, so that a changed device never takes an unchanged one's place.
-    let tests: [fn(&DesiredDevice, &ObservedDevice) -> bool; 3] = [
+    // Strictest first, so that a changed device never takes an unchanged one's place.
+    let tests: [fn(&DesiredDevice, &ObservedDevice) -> bool; 4] = [
         |desired, observed| says_the_same(desired, observed),
         |desired, observed| identity(desired) == observed_identity(observed),
-        |desired, observed| Some(desired.order) == observed.order,
+        |desired, observed| may_change_identity(desired) && Some(desired.order) == observed.order,
+        |desired, _| may_change_identity(desired),
     ];
     for (pass, test) in tests.iter().enumerate() {
         for (device, standing) in desired.iter().zip(&mut standings) {
@@ -51,7 +71,7 @@ pub(super) fn pair<'a>(
             }
         }
     }
-    standings
+    (standings, free)
 }
 
 /// The attributes in which an existing device differs: name, what it is, what it should be.
@@ -102,6 +122,12 @@ fn kind(device: &DesiredDevice) -> Option<&str> {
 
 /// What a device cannot change without becoming another: its zvol or file, its MAC, its port.
 const IDENTIFYING: [&str; 4] = ["path", "mac", "port", "pptdev"];
+
+/// Whether a device stays itself with another identity: a NIC with another MAC is the same NIC,
+/// while a disk with another zvol holds other data.
+fn may_change_identity(device: &DesiredDevice) -> bool {
+    matches!(kind(device), Some("NIC" | "DISPLAY" | "CDROM"))
+}
 
 fn identity(device: &DesiredDevice) -> Option<&Value> {
     identity_in(&device.attributes)

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::observed::{Observed, ObservedVm};
 use super::step::{Plan, Step};
+use super::version::version_of;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
@@ -23,12 +24,36 @@ pub(super) fn check(
     problems: &mut Diagnostics,
 ) {
     let foreign = ForeignClaims::of(desired, observed);
-    for (vm, planned) in desired.vms.iter().zip(&plan.vms) {
+    let wanted: HashMap<&str, &DesiredVm> = desired
+        .vms
+        .iter()
+        .map(|vm| (vm.name.as_str(), vm))
+        .collect();
+    for planned in &plan.vms {
+        let Some(vm) = wanted.get(planned.name.as_str()) else {
+            continue;
+        };
         for step in &planned.steps {
             match step {
                 Step::CreateDevice { device } => {
                     check_device(vm, device, observed, problems);
                     foreign.check(vm, device, problems);
+                }
+                Step::UpdateDevice {
+                    device, changed, ..
+                } if changed.iter().any(|one| one != "order") => {
+                    check_device(vm, device, observed, problems);
+                    foreign.check(vm, device, problems);
+                }
+                Step::GrowVolume {
+                    dataset,
+                    size,
+                    before,
+                    device,
+                } => {
+                    let device = vm.devices.iter().find(|one| one.name == *device);
+                    let more = size.saturating_sub(*before);
+                    check_volume(vm, device, dataset, more, observed, problems);
                 }
                 Step::CreateVolume { volume, device } => {
                     let device = vm.devices.iter().find(|one| one.name == *device);
@@ -298,15 +323,6 @@ impl<'a> ForeignClaims<'a> {
             );
         }
     }
-}
-
-/// `25.10.7` as numbers; what is missing counts as 0.
-fn version_of(text: &str) -> (u32, u32, u32) {
-    let mut numbers = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|part| part.parse().ok());
-    let mut next = || numbers.next().unwrap_or(0);
-    (next(), next(), next())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]

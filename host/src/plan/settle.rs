@@ -10,9 +10,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::apply::mark_of;
 use super::observed::Observed;
 use crate::mark::Mark;
-use crate::resolve::{Desired, DesiredDevice, DesiredVm};
+use crate::resolve::{Desired, DesiredDevice};
 
 /// The desired VMs with every disk on the zvol that was made for it. A disk whose derived zvol was
 /// made for another disk gets the next free number.
@@ -94,12 +95,4 @@ fn move_to(device: &mut DesiredDevice, from: &str, to: &str) {
 /// The server writes a space of the name as `+`.
 fn zvol_path(dataset: &str) -> String {
     format!("/dev/zvol/{}", dataset.replace(' ', "+"))
-}
-
-fn mark_of(group: &str, vm: &DesiredVm) -> Mark {
-    Mark {
-        group: group.to_owned(),
-        vm_type: vm.vm_type.clone(),
-        vm: vm.name.clone(),
-    }
 }

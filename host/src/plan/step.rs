@@ -160,10 +160,13 @@ pub enum Step {
     PowerOffVm,
     /// `vm.delete` without its zvols; then verified gone.
     DeleteVm,
-    /// `pool.dataset.delete`, not recursive; then verified gone.
+    /// `pool.dataset.delete`; then verified gone.
     DeleteVolume {
         /// Full dataset name.
         dataset: String,
+        /// Whether its snapshots go with it. Clones never do.
+        #[serde(default)]
+        recursive: bool,
     },
 }
 

@@ -58,7 +58,7 @@ fn desired_vm(name: &str) -> DesiredVm {
         value: "00:a0:98:00:00:01".into(),
         pointer: String::new(),
     });
-    let fields = json!({"name": name, "memory": 1024, "cores": 2, "description": mark(name).description("")});
+    let fields = json!({"name": name, "memory": 1024, "cores": 2, "description": mark(name).description("", false)});
     DesiredVm {
         name: name.into(),
         vm_type: "worker".into(),
@@ -74,6 +74,15 @@ fn desired(names: &[&str]) -> Desired {
     Desired {
         group: "lab".into(),
         vms: names.iter().map(|name| desired_vm(name)).collect(),
+    }
+}
+
+fn no_options(protected: &[String]) -> DestroyOptions<'_> {
+    static ALL: std::sync::LazyLock<Selection> = std::sync::LazyLock::new(Selection::all);
+    DestroyOptions {
+        selection: &ALL,
+        protected,
+        with_snapshots: false,
     }
 }
 
@@ -120,6 +129,7 @@ fn with_vm(mut world: Observed, vm: &DesiredVm, owner: Option<Mark>) -> Observed
         id,
         name: vm.name.clone(),
         mark: owner,
+        protected: false,
         state: PowerState::Running,
         fields: vm.fields.clone(),
         devices: devices.collect(),
@@ -305,7 +315,7 @@ fn destroy_takes_what_is_marked_and_nothing_that_merely_looks_alike() {
         .get_mut("tank/vms/worker01_clone0-disk0")
         .unwrap()
         .mark = None;
-    let (plan, problems) = plan_destroy("lab", &[], &world);
+    let (plan, problems) = plan_destroy("lab", &no_options(&[]), &world);
     assert!(!problems.has_errors());
     assert_eq!(plan.vms.len(), 1);
     assert_eq!(
@@ -320,7 +330,7 @@ fn destroy_finds_zvols_whose_vm_is_gone() {
     let ours = desired_vm("worker01");
     let mut world = with_vm(world(), &ours, Some(mark("worker01")));
     world.vms.clear();
-    let (plan, _) = plan_destroy("lab", &[], &world);
+    let (plan, _) = plan_destroy("lab", &no_options(&[]), &world);
     assert_eq!(kinds(&plan.vms[0].steps), ["delete volume"]);
 }
 
@@ -339,7 +349,7 @@ fn destroy_refuses_what_would_take_others_along() {
     let mut stolen = with_vm(world.clone(), &thief, None);
     // Adding the thief must not have changed whose zvol it is.
     stolen.datasets = world.datasets;
-    let (_, problems) = plan_destroy("lab", &["worker01".to_owned()], &stolen);
+    let (_, problems) = plan_destroy("lab", &no_options(&["worker01".to_owned()]), &stolen);
     refuses(&problems, "has 2 snapshots");
     refuses(&problems, "is also a disk of the VM `thief`");
     refuses(&problems, "is protected");

@@ -124,7 +124,7 @@ fn vm_view(kind: PlanKind, vm: &VmPlan) -> VmView {
         .steps
         .iter()
         .filter_map(|step| match step {
-            Step::DeleteVolume { dataset } => Some(dataset.clone()),
+            Step::DeleteVolume { dataset, .. } => Some(dataset.clone()),
             _ => None,
         })
         .collect();

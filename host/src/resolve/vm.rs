@@ -150,7 +150,7 @@ fn fields(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) -> Map<
         .get("description")
         .and_then(Value::as_str)
         .unwrap_or("");
-    let description = mark.description(text);
+    let description = mark.description(text, spec.protect);
     fields.insert("description".to_owned(), Value::from(description));
     fields
 }

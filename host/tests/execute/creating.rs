@@ -26,7 +26,10 @@ async fn everything_planned_is_made_marked_and_running_without_a_needless_call()
     let world = server.world();
     for vm in world.vms.values() {
         assert!(vm.running);
-        assert_eq!(vm.description, mark(&vm.name).description("a web server"));
+        assert_eq!(
+            vm.description,
+            mark(&vm.name).description("a web server", false)
+        );
         let mut devices: Vec<_> = vm.devices.values().collect();
         devices.sort_by_key(|device| device["order"].as_u64());
         assert_eq!(devices[0]["order"], 1);
@@ -127,7 +130,7 @@ async fn a_vm_that_was_there_before_loses_only_what_the_run_added() {
     )];
     let id = server.world().add_vm(Vm {
         name: "web01".into(),
-        description: mark("web01").description(""),
+        description: mark("web01").description("", false),
         devices: old.into(),
         ..Vm::default()
     });

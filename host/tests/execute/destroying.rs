@@ -12,7 +12,7 @@ async fn with_web01(
     let server = Server::start(rule).await;
     let id = server.world().add_vm(Vm {
         name: "web01".into(),
-        description: mark("web01").description(""),
+        description: mark("web01").description("", false),
         running: true,
         ..Vm::default()
     });

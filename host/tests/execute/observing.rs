@@ -10,7 +10,7 @@ use super::server::{Act, Server, Vm};
 async fn everything_asked_for_comes_with_one_call_each() {
     let server = Server::start(|_, _| Act::Do).await;
     let vms = [
-        ("web01", mark("web01").description("x")),
+        ("web01", mark("web01").description("x", false)),
         ("web01b", "foreign".into()),
     ];
     for (name, description) in vms {

@@ -93,7 +93,7 @@ fn plan(kind: PlanKind, vms: Vec<VmPlan>) -> Plan {
 }
 
 pub(crate) fn create_vm(name: &str) -> Step {
-    let description = mark(name).description("a web server");
+    let description = mark(name).description("a web server", false);
     Step::CreateVm {
         fields: map(json!({"name": name, "description": description})),
     }
@@ -140,7 +140,10 @@ pub(crate) fn destruction(vms: &[(&str, u64)]) -> Plan {
         let steps = vec![
             Step::PowerOffVm,
             Step::DeleteVm,
-            Step::DeleteVolume { dataset },
+            Step::DeleteVolume {
+                dataset,
+                recursive: false,
+            },
         ];
         vm_plan(name, Some(*id), steps)
     });

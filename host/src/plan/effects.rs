@@ -1,0 +1,258 @@
+//! When a change of what exists takes effect: one table for the planner, the documentation and the
+//! tests, row by row with what it rests on.
+//!
+//! Knows what the server does with a change, not how it is sent.
+
+use super::step::Effect;
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Of {
+    /// A field of the VM.
+    Vm,
+    /// An attribute of a device of this type.
+    Device(&'static str),
+    /// A device or zvol as a whole.
+    Whole,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What it is about.
+    pub of: Of,
+    /// The field or attribute; for [`Of::Whole`] what is done.
+    pub attribute: &'static str,
+    /// When the change takes effect while the VM is off.
+    pub off: Effect,
+    /// When it takes effect while the VM runs, without `--restart`.
+    pub running: Effect,
+    /// The first version in which it is fixed once the VM is made, if there is one.
+    pub fixed_from: Option<(u32, u32)>,
+    /// Why, and where that is known from.
+    pub why: &'static str,
+}
+
+const fn row(of: Of, attribute: &'static str, running: Effect, why: &'static str) -> Row {
+    let off = match running {
+        Effect::NextStart | Effect::Restart => Effect::Live,
+        other => other,
+    };
+    Row {
+        of,
+        attribute,
+        // Of a VM that is off, the next start is the first that counts: nothing is pending.
+        off,
+        running,
+        fixed_from: None,
+        why,
+    }
+}
+
+const STORED: &str = "`vm.update` stores it; libvirt sees it at the next start (all versions)";
+const DEVICE_STORED: &str =
+    "`vm.device.update` stores it; libvirt sees it at the next start (all versions)";
+const BY_MIDDLEWARE: &str = "only the middleware reads it, when it needs it (all versions)";
+
+use Effect::{Live, NextStart, Refused, Restart};
+
+/// The whole table.
+const TABLE: &[Row] = &[
+    row(
+        Of::Vm,
+        "name",
+        Refused,
+        "a VM is known by its name: another name is another VM",
+    ),
+    row(Of::Vm, "uuid", Refused, "the guest knows its machine by it"),
+    row(Of::Vm, "description", Live, BY_MIDDLEWARE),
+    row(
+        Of::Vm,
+        "autostart",
+        Live,
+        "read when the host boots (all versions)",
+    ),
+    row(
+        Of::Vm,
+        "shutdown_timeout",
+        Live,
+        "read by `vm.stop` (all versions)",
+    ),
+    row(
+        Of::Vm,
+        "suspend_on_snapshot",
+        Live,
+        "read by periodic snapshot tasks (all versions)",
+    ),
+    row(Of::Vm, "memory", NextStart, STORED),
+    row(Of::Vm, "min_memory", NextStart, STORED),
+    row(Of::Vm, "vcpus", NextStart, STORED),
+    row(Of::Vm, "cores", NextStart, STORED),
+    row(Of::Vm, "threads", NextStart, STORED),
+    row(Of::Vm, "cpu_mode", NextStart, STORED),
+    row(Of::Vm, "cpu_model", NextStart, STORED),
+    row(Of::Vm, "cpuset", NextStart, STORED),
+    row(Of::Vm, "nodeset", NextStart, STORED),
+    row(Of::Vm, "pin_vcpus", NextStart, STORED),
+    row(Of::Vm, "enable_cpu_topology_extension", NextStart, STORED),
+    row(Of::Vm, "bootloader", NextStart, STORED),
+    fixed(row(Of::Vm, "bootloader_ovmf", NextStart, STORED)),
+    fixed(row(Of::Vm, "enable_secure_boot", NextStart, STORED)),
+    row(Of::Vm, "trusted_platform_module", NextStart, STORED),
+    row(Of::Vm, "machine_type", NextStart, STORED),
+    row(Of::Vm, "arch_type", NextStart, STORED),
+    row(Of::Vm, "time", NextStart, STORED),
+    row(Of::Vm, "ensure_display_device", NextStart, STORED),
+    row(Of::Vm, "hide_from_msr", NextStart, STORED),
+    row(Of::Vm, "hyperv_enlightenments", NextStart, STORED),
+    row(Of::Vm, "command_line_args", NextStart, STORED),
+    row(Of::Device("DISK"), "type", NextStart, DEVICE_STORED),
+    row(Of::Device("DISK"), "iotype", NextStart, DEVICE_STORED),
+    row(
+        Of::Device("DISK"),
+        "logical_sectorsize",
+        NextStart,
+        DEVICE_STORED,
+    ),
+    row(
+        Of::Device("DISK"),
+        "physical_sectorsize",
+        NextStart,
+        DEVICE_STORED,
+    ),
+    row(Of::Device("NIC"), "type", NextStart, DEVICE_STORED),
+    row(Of::Device("NIC"), "nic_attach", NextStart, DEVICE_STORED),
+    row(Of::Device("NIC"), "mac", NextStart, DEVICE_STORED),
+    row(
+        Of::Device("NIC"),
+        "trust_guest_rx_filters",
+        NextStart,
+        DEVICE_STORED,
+    ),
+    row(Of::Device("DISPLAY"), "type", NextStart, DEVICE_STORED),
+    row(
+        Of::Device("DISPLAY"),
+        "resolution",
+        NextStart,
+        DEVICE_STORED,
+    ),
+    row(Of::Device("DISPLAY"), "port", NextStart, DEVICE_STORED),
+    row(Of::Device("DISPLAY"), "web_port", NextStart, DEVICE_STORED),
+    row(Of::Device("DISPLAY"), "bind", NextStart, DEVICE_STORED),
+    row(Of::Device("DISPLAY"), "password", NextStart, DEVICE_STORED),
+    row(Of::Device("DISPLAY"), "web", NextStart, DEVICE_STORED),
+    row(Of::Device("DISPLAY"), "wait", NextStart, DEVICE_STORED),
+    row(Of::Device("CDROM"), "path", NextStart, DEVICE_STORED),
+    row(
+        Of::Whole,
+        "order",
+        NextStart,
+        "the boot order is made when the VM starts (all versions)",
+    ),
+    row(
+        Of::Whole,
+        "zvol grows",
+        NextStart,
+        "`pool.dataset.update` grows it at once; the guest sees that after a restart at the latest (all versions)",
+    ),
+    row(
+        Of::Whole,
+        "zvol shrinks",
+        Refused,
+        "`pool.dataset.update` refuses it, and the data would be cut off (all versions)",
+    ),
+    row(
+        Of::Whole,
+        "device is added",
+        NextStart,
+        "`vm.device.create` takes it while the VM runs; libvirt sees it at the next start (all versions)",
+    ),
+    row(
+        Of::Whole,
+        "device is removed",
+        Restart,
+        "`vm.device.delete` refuses it while the VM is active (all versions)",
+    ),
+];
+
+/// Firmware and secure boot have no place in the arguments of `vm.update` from 25.10 on.
+const fn fixed(row: Row) -> Row {
+    Row {
+        fixed_from: Some((25, 10)),
+        why: "`vm.update` of 25.04.2 stores it for the next start; from 25.10 on it is fixed once the VM is made",
+        ..row
+    }
+}
+
+/// The whole table, in the order it is shown in.
+#[must_use]
+pub const fn table() -> &'static [Row] {
+    TABLE
+}
+
+/// When a change takes effect. What the table does not know, such as the attributes of a
+/// third-party device type, is seen at the next start.
+#[must_use]
+pub(super) fn effect(of: Of, attribute: &str, is_off: bool, version: (u32, u32, u32)) -> Effect {
+    let found = TABLE
+        .iter()
+        .find(|row| row.attribute == attribute && same(row.of, of));
+    match found {
+        Some(row)
+            if row
+                .fixed_from
+                .is_some_and(|from| (version.0, version.1) >= from) =>
+        {
+            Refused
+        }
+        Some(row) if is_off => row.off,
+        Some(row) => row.running,
+        None if is_off => Live,
+        None => NextStart,
+    }
+}
+
+fn same(one: Of, other: Of) -> bool {
+    one == other
+}
+
+/// The table as Markdown, for `docs/changes.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text =
+        String::from("| of | changes | VM is off | VM runs | why |\n|---|---|---|---|---|\n");
+    for row in TABLE {
+        let of = match row.of {
+            Of::Vm => "VM",
+            Of::Device(kind) => kind,
+            Of::Whole => "any",
+        };
+        let cell = |effect: Effect| match row.fixed_from {
+            Some((major, minor)) => {
+                format!("{}; refused from {major}.{minor:02} on", words(effect))
+            }
+            None => words(effect).to_owned(),
+        };
+        let line = format!(
+            "| {of} | `{}` | {} | {} | {} |\n",
+            row.attribute,
+            cell(row.off),
+            cell(row.running),
+            row.why
+        );
+        text.push_str(&line);
+    }
+    text
+}
+
+/// An effect in the words of plans and documents.
+#[must_use]
+pub const fn words(effect: Effect) -> &'static str {
+    match effect {
+        Live => "at once",
+        NextStart => "at next start",
+        Restart => "restart now",
+        Effect::Recreate => "made anew",
+        Refused => "refused",
+    }
+}

@@ -1,0 +1,387 @@
+//! What `apply` does to a VM that is there and ours: only what differs, in an order that can be
+//! stopped anywhere.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::apply::ApplyOptions;
+use super::create::{refuse_lost_zvol, volume_steps};
+use super::effects::{self, Of};
+use super::observed::{Observed, ObservedDevice, ObservedVm, PowerState};
+use super::orders;
+use super::pairing::{Standing, differences, pair_all};
+use super::removal;
+use super::step::{Change, Effect, Step};
+use super::version::version_of;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::mark::Mark;
+use crate::resolve::{DesiredDevice, DesiredVm};
+
+/// What stands for a secret in a plan.
+const SECRET: &str = "(secret)";
+
+/// What is to be done to one VM.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    pub(super) steps: Vec<Step>,
+    pub(super) changes: Vec<Change>,
+    /// Devices that go, for showing.
+    pub(super) removed: Vec<DesiredDevice>,
+}
+
+/// One VM, desired and found.
+pub(super) struct Existing<'a> {
+    pub(super) vm: &'a DesiredVm,
+    pub(super) found: &'a ObservedVm,
+    pub(super) mark: &'a Mark,
+    pub(super) observed: &'a Observed,
+    pub(super) options: &'a ApplyOptions<'a>,
+    pub(super) rule: &'a removal::VolumeRule<'a>,
+}
+
+impl Existing<'_> {
+    /// Compares everything.
+    pub(super) fn plan(&self, problems: &mut Diagnostics) -> Changed {
+        let mut changes = Vec::new();
+        let mut steps = Vec::new();
+        steps.extend(self.fields(&mut changes, problems));
+        let (standings, extra) = pair_all(&self.vm.devices, &self.found.devices);
+        steps.extend(self.volumes(&standings, &mut changes, problems));
+        steps.extend(self.updates(&standings, &mut changes));
+
+        let missing: Vec<&DesiredDevice> = self
+            .vm
+            .devices
+            .iter()
+            .zip(&standings)
+            .filter_map(|(device, standing)| {
+                matches!(standing, Standing::Missing).then_some(device)
+            })
+            .collect();
+        let removal = self.removal(&extra, problems);
+        let added = volume_steps(
+            self.vm,
+            missing.iter().copied(),
+            self.mark,
+            self.observed,
+            problems,
+        );
+        let pending = changes.iter().any(|one| one.effect == Effect::NextStart);
+        let waits = pending || !missing.is_empty() || !extra.is_empty();
+        let restart = waits && self.must_be_off(&extra, problems);
+        if restart {
+            for change in &mut changes {
+                if change.effect == Effect::NextStart {
+                    change.effect = Effect::Restart;
+                }
+            }
+            steps.push(Step::StopVm);
+        }
+        steps.extend(removal);
+        steps.extend(added);
+        steps.extend(
+            missing
+                .into_iter()
+                .cloned()
+                .map(|device| Step::CreateDevice { device }),
+        );
+        if restart || (self.vm.start && self.found.state == PowerState::Stopped) {
+            steps.push(Step::StartVm);
+        }
+        if !steps.is_empty() {
+            self.refuse_unclear_state(problems);
+        }
+        Changed {
+            steps,
+            changes,
+            removed: extra.into_iter().map(removal::shown_device).collect(),
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        self.found.state == PowerState::Stopped
+    }
+
+    fn effect(&self, of: Of, attribute: &str) -> Effect {
+        let version = version_of(&self.observed.version);
+        effects::effect(of, attribute, self.is_off(), version)
+    }
+
+    /// The fields that differ. One that the server does not show is one it does not have.
+    fn fields(&self, changes: &mut Vec<Change>, problems: &mut Diagnostics) -> Option<Step> {
+        let (mut fields, mut before) = (Map::new(), Map::new());
+        for (name, wanted) in &self.vm.fields {
+            if name == "name" || wanted.is_null() {
+                continue;
+            }
+            let Some(is) = self.found.fields.get(name).filter(|is| *is != wanted) else {
+                continue;
+            };
+            let effect = self.effect(Of::Vm, name);
+            changes.push(Change {
+                device: None,
+                attribute: name.clone(),
+                from: is.clone(),
+                to: wanted.clone(),
+                effect,
+            });
+            if effect == Effect::Refused {
+                problems.push(
+                    Diagnostic::refusal(format!(
+                        "`{name}` is {is} on the server and {wanted} in the config, and cannot be changed once the VM is made"
+                    ))
+                    .help("set it back, or destroy the VM and create it again")
+                    .at(self.vm.origin.clone())
+                    .vm(&self.vm.name),
+                );
+            } else {
+                fields.insert(name.clone(), wanted.clone());
+                before.insert(name.clone(), is.clone());
+            }
+        }
+        (!fields.is_empty()).then_some(Step::UpdateVm { fields, before })
+    }
+
+    /// Zvols of devices that are there: they may grow.
+    fn volumes(
+        &self,
+        standings: &[Standing<'_>],
+        changes: &mut Vec<Change>,
+        problems: &mut Diagnostics,
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (device, standing) in self.vm.devices.iter().zip(standings) {
+            if matches!(standing, Standing::Missing) {
+                continue;
+            }
+            refuse_lost_zvol(self.vm, device, self.observed, problems);
+            let Some(volume) = &device.volume else {
+                continue;
+            };
+            let found = self.observed.datasets.get(&volume.dataset);
+            let Some(is) = found.and_then(|one| one.volsize) else {
+                continue;
+            };
+            if is == volume.size {
+                continue;
+            }
+            let grows = is < volume.size;
+            let row = if grows { "zvol grows" } else { "zvol shrinks" };
+            changes.push(Change {
+                device: Some(device.name.clone()),
+                attribute: "size".to_owned(),
+                from: is.into(),
+                to: volume.size.into(),
+                effect: self.effect(Of::Whole, row),
+            });
+            if grows {
+                steps.push(Step::GrowVolume {
+                    dataset: volume.dataset.clone(),
+                    size: volume.size,
+                    before: is,
+                    device: device.name.clone(),
+                });
+            } else {
+                problems.push(
+                    Diagnostic::refusal(format!(
+                        "{} has {is} bytes and would shrink to {}, which cuts off data",
+                        volume.dataset, volume.size
+                    ))
+                    .help("set the size back; to make a disk smaller, add a new one, copy the data within the guest, then remove the old one")
+                    .at(device.origin.clone())
+                    .vm(&self.vm.name)
+                    .device(&device.name),
+                );
+            }
+        }
+        steps
+    }
+
+    /// Devices that are there and differ. In the order of their new places: giving a place that is
+    /// taken pushes the devices behind it upwards (`vm.device.update`, all versions), so those in
+    /// front are never moved again.
+    fn updates(&self, standings: &[Standing<'_>], changes: &mut Vec<Change>) -> Vec<Step> {
+        let moved = orders::moved(&self.vm.devices, standings);
+        let mut pairs: Vec<(&DesiredDevice, &ObservedDevice)> = self
+            .vm
+            .devices
+            .iter()
+            .zip(standings)
+            .filter_map(|(device, standing)| Some((device, standing.found()?)))
+            .collect();
+        pairs.sort_by_key(|(device, _)| device.order);
+        pairs
+            .into_iter()
+            .filter_map(|(device, is)| {
+                self.update(device, is, moved.contains(device.name.as_str()), changes)
+            })
+            .collect()
+    }
+
+    fn update(
+        &self,
+        device: &DesiredDevice,
+        is: &ObservedDevice,
+        moves: bool,
+        changes: &mut Vec<Change>,
+    ) -> Option<Step> {
+        let kind = static_kind(is.kind());
+        let mut before = Map::new();
+        let mut changed = Vec::new();
+        let mut note = |attribute: &str, from: Value, to: Value, effect: Effect| {
+            changes.push(Change {
+                device: Some(device.name.clone()),
+                attribute: attribute.to_owned(),
+                from,
+                to,
+                effect,
+            });
+            changed.push(attribute.to_owned());
+        };
+        for (attribute, from, to) in differences(device, is) {
+            let effect = self.effect(Of::Device(kind), &attribute);
+            before.insert(attribute.clone(), from.clone());
+            note(&attribute, from, to, effect);
+        }
+        for attribute in self.changed_secrets(device, is) {
+            let effect = self.effect(Of::Device(kind), &attribute);
+            note(&attribute, SECRET.into(), SECRET.into(), effect);
+        }
+        let mut order_before = None;
+        if moves {
+            order_before = is.order;
+            if is.order == Some(device.order) {
+                changed.push("order".to_owned());
+            } else {
+                let effect = self.effect(Of::Whole, "order");
+                note("order", is.order.into(), device.order.into(), effect);
+            }
+        }
+        (!changed.is_empty()).then(|| Step::UpdateDevice {
+            id: is.id,
+            device: device.clone(),
+            changed,
+            before,
+            order_before,
+        })
+    }
+
+    /// Attributes whose secret the server shows to be another one. A masked secret says nothing.
+    fn changed_secrets(&self, device: &DesiredDevice, is: &ObservedDevice) -> BTreeSet<String> {
+        let whole = Value::Object(is.attributes.clone());
+        device
+            .secrets
+            .iter()
+            .filter(|one| {
+                let seen = whole.pointer(&one.pointer).and_then(Value::as_str);
+                seen.is_some_and(|seen| !(self.options.same_secret)(&one.secret, seen))
+            })
+            .map(crate::plugin::SecretRef::attribute)
+            .collect()
+    }
+
+    /// Devices that no config wants, and zvols of this VM that no device of it has.
+    fn removal(&self, extra: &[&ObservedDevice], problems: &mut Diagnostics) -> Vec<Step> {
+        let mut steps: Vec<Step> = extra
+            .iter()
+            .map(|device| Step::DeleteDevice {
+                id: device.id,
+                name: removal::device_name(device),
+            })
+            .collect();
+        let wanted: BTreeSet<&str> = self
+            .vm
+            .devices
+            .iter()
+            .filter_map(|device| Some(device.volume.as_ref()?.dataset.as_str()))
+            .collect();
+        let kept: BTreeSet<String> = self
+            .vm
+            .devices
+            .iter()
+            .filter_map(|device| super::observed::zvol_of(device.attributes.get("path")?.as_str()?))
+            .collect();
+        let unwanted: Vec<&str> = self
+            .observed
+            .datasets
+            .iter()
+            .filter(|(name, one)| {
+                one.is_volume
+                    && one.mark.as_ref() == Some(self.mark)
+                    && !wanted.contains(name.as_str())
+                    && !kept.contains(*name)
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if self.is_protected() && !(extra.is_empty() && unwanted.is_empty()) {
+            let names = extra.iter().map(|one| removal::device_name(one));
+            let names: Vec<String> = names
+                .chain(unwanted.iter().map(ToString::to_string))
+                .collect();
+            problems.push(removal::protected(
+                &self.vm.name,
+                &format!("{} would be removed from it", names.join(", ")),
+            ));
+        }
+        steps.extend(
+            unwanted
+                .into_iter()
+                .map(|name| self.rule.delete(name, self.mark, problems)),
+        );
+        steps
+    }
+
+    fn is_protected(&self) -> bool {
+        self.vm.protect || self.found.protected
+    }
+
+    /// Whether the VM is stopped and started by the plan.
+    fn must_be_off(&self, extra: &[&ObservedDevice], problems: &mut Diagnostics) -> bool {
+        if self.is_off() {
+            return false;
+        }
+        if !self.options.restart && !extra.is_empty() {
+            let names: Vec<String> = extra.iter().map(|one| removal::device_name(one)).collect();
+            problems.push(
+                Diagnostic::refusal(format!(
+                    "runs, and {} cannot be removed from a VM that runs",
+                    names.join(", ")
+                ))
+                .help("`--restart` shuts it down for that and starts it again; or shut it down yourself first")
+                .at(self.vm.origin.clone())
+                .vm(&self.vm.name),
+            );
+        }
+        self.options.restart
+    }
+
+    fn refuse_unclear_state(&self, problems: &mut Diagnostics) {
+        let (what, help) = match self.found.state {
+            PowerState::Running | PowerState::Stopped => return,
+            PowerState::Suspended => (
+                "is suspended",
+                "resume it or power it off on the server, then run the same command again",
+            ),
+            PowerState::Error => (
+                "is in a state that the server cannot tell",
+                "look at it on the server: libvirt does not answer for it",
+            ),
+        };
+        problems.push(
+            Diagnostic::refusal(format!("{what}, so nothing of it is changed"))
+                .help(help)
+                .at(self.vm.origin.clone())
+                .vm(&self.vm.name),
+        );
+    }
+}
+
+/// The name of a type that the table of effects may know.
+fn static_kind(kind: Option<&str>) -> &'static str {
+    const KNOWN: [&str; 4] = ["DISK", "NIC", "DISPLAY", "CDROM"];
+    KNOWN
+        .into_iter()
+        .find(|known| Some(*known) == kind)
+        .unwrap_or("")
+}
