@@ -51,6 +51,23 @@ pub enum CallError {
         /// Characters the server accepts.
         limit: usize,
     },
+    /// An attribute still has the mask that the server shows instead of a secret. It was not sent:
+    /// the server would store the mask as the secret.
+    #[error("{method} was not sent: the server does not show `{attribute}`, so it cannot be kept")]
+    MaskedSecret {
+        /// The method.
+        method: Method,
+        /// The attribute.
+        attribute: String,
+    },
+    /// An attribute that the server sets once and refuses to change. It was not sent.
+    #[error("{method} was not sent: `{attribute}` cannot be changed after creation")]
+    FixedAttribute {
+        /// The method.
+        method: Method,
+        /// The attribute.
+        attribute: String,
+    },
     /// A login on a connection that is logged in. It was not sent.
     #[error("{} was not sent: the connection is logged in", Method::Login)]
     TwoLogins,
@@ -105,6 +122,8 @@ impl CallError {
             Self::TooManyCalls { method }
             | Self::Unsupported { method }
             | Self::TooLarge { method, .. }
+            | Self::MaskedSecret { method, .. }
+            | Self::FixedAttribute { method, .. }
             | Self::Disconnected { method, .. }
             | Self::TimedOut { method, .. }
             | Self::Protocol { method, .. } => *method,
@@ -165,6 +184,12 @@ impl CallError {
             Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
             Self::Protocol { .. } | Self::TwoLogins => {
                 "this is a fault of tnvm or of the server: please report it"
+            }
+            Self::MaskedSecret { .. } => {
+                "give the account the role VM_DEVICE_WRITE, which shows the secret, or set it anew in the config"
+            }
+            Self::FixedAttribute { .. } => {
+                "remove the device from the config, apply, and add it again"
             }
             Self::Refused(_) | Self::NotFound(_) | Self::Busy(_) | Self::TooLarge { .. } => {
                 return None;

@@ -32,7 +32,8 @@ pub use error::{CallError, DisconnectReason, FieldError, ServerError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use method::Method;
 pub use methods::{
-    DatasetEntry, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus, VolumeSpec,
+    DatasetEntry, DeviceChange, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus,
+    VolumeSpec,
 };
 pub use options::{ConnectOptions, TlsOptions};
 pub use stats::CallStats;

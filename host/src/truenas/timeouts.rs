@@ -29,11 +29,14 @@ pub(super) const READ: Duration = Duration::from_secs(30);
 /// A query that walks ZFS: seconds on a box with thousands of datasets, more under load.
 pub(super) const STORAGE_QUERY: Duration = Duration::from_secs(90);
 
-/// Making or removing a zvol or a device: waits for a ZFS transaction, and behind other callers'.
+/// Making, changing or removing a zvol or a device: waits for a ZFS transaction, and behind other callers'.
 pub(super) const STORAGE: Duration = Duration::from_secs(120);
 
 /// `vm.create`: the first use starts libvirt, which takes several seconds (25.10 and older).
 pub(super) const VM_CREATE: Duration = Duration::from_secs(60);
+
+/// `vm.update` asks the kernel and, for a new name, libvirt, as `vm.create` does.
+pub(super) const VM_UPDATE: Duration = VM_CREATE;
 
 /// `vm.start` returns when the domain runs; taking memory back from the ARC comes before that.
 pub(super) const VM_START: Duration = Duration::from_secs(120);

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tnvm::truenas::{CallError, Client, DisconnectReason, Method, VmState, VolumeSpec};
+use tnvm::truenas::{
+    CallError, Client, DeviceChange, DisconnectReason, Method, VmState, VolumeSpec,
+};
 
 use crate::server::{Do, Request, Script, Server, usual};
 
@@ -179,6 +181,46 @@ async fn removing_asks_for_nothing_recursive() {
         server.seen("pool.dataset.delete")[0].params,
         json!(["tank/a", {"recursive": false, "force": false}])
     );
+}
+
+#[tokio::test]
+async fn changes_say_only_what_changes() {
+    let (server, client) = answering(|_| json!({"id": 1})).await;
+    let memory = json!({"memory": 2048}).as_object().unwrap().clone();
+    client.update_vm(3, memory).await.unwrap();
+    let change = DeviceChange {
+        changed: json!({"port": 5912}).as_object().unwrap().clone(),
+        whole: json!({"dtype": "DISPLAY", "port": 5912, "password": "********"})
+            .as_object()
+            .unwrap()
+            .clone(),
+        order: None,
+    };
+    client.update_device(7, change).await.unwrap();
+    client.grow_volume("tank/a", 2 << 30).await.unwrap();
+    let properties = [
+        ("tnvm:a".to_owned(), Some("b".to_owned())),
+        ("tnvm:c".to_owned(), None),
+    ];
+    client
+        .set_user_properties("tank/a", &properties)
+        .await
+        .unwrap();
+    client.set_user_properties("tank/a", &[]).await.unwrap();
+    client
+        .delete_dataset_with_snapshots("tank/a")
+        .await
+        .unwrap();
+    let params = |method| server.seen(method).into_iter().map(|seen| seen.params);
+    assert!(params("vm.update").eq([json!([3, {"memory": 2048}])]));
+    assert!(params("vm.device.update").eq([json!([7, {"attributes": {"port": 5912}}])]));
+    assert!(params("pool.dataset.update").eq([
+        json!(["tank/a", {"volsize": 2_u64 << 30}]),
+        json!(["tank/a", {"user_properties_update":
+            [{"key": "tnvm:a", "value": "b"}, {"key": "tnvm:c", "remove": true}]}]),
+    ]));
+    let delete = json!(["tank/a", {"recursive": true, "force": false}]);
+    assert!(params("pool.dataset.delete").eq([delete]));
 }
 
 #[tokio::test]
