@@ -176,7 +176,7 @@ impl ConnectError {
         match self {
             Self::Tcp { .. } | Self::Timeout { .. } => true,
             Self::Http { status, .. } => *status >= 500,
-            Self::Call { source, .. } => source.is_disconnected(),
+            Self::Call { source, .. } => matches!(source, CallError::Disconnected { .. }),
             _ => false,
         }
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::connect_error::ConnectError;
 use super::method::Method;
+use super::session::ServerInfo;
 
 /// Why a call has no result. Every variant names the method.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,7 +73,8 @@ pub enum CallError {
     /// A login on a connection that is logged in. It was not sent.
     #[error("{} was not sent: the connection is logged in", Method::Login)]
     TwoLogins,
-    /// The connection ended before the answer.
+    /// The connection ended before the answer. This answer is lost; the client connects again by
+    /// itself, so that other calls can succeed.
     #[error("the connection ended during {method}: {why}{}", maybe(*may_have_run))]
     Disconnected {
         /// The method.
@@ -79,6 +82,16 @@ pub enum CallError {
         /// What ended it.
         why: DisconnectReason,
         /// Whether the server may have got the call, and so may have done it.
+        may_have_run: bool,
+    },
+    /// The connection is lost for good, and with it every call from now on.
+    #[error("{method} was not answered: {why}{}", maybe(*may_have_run))]
+    ConnectionLost {
+        /// The method.
+        method: Method,
+        /// Why there is no new connection.
+        why: LossReason,
+        /// Whether the server may have done it.
         may_have_run: bool,
     },
     /// No answer in time. The server may still be doing it.
@@ -125,6 +138,7 @@ impl CallError {
             | Self::MaskedSecret { method, .. }
             | Self::FixedAttribute { method, .. }
             | Self::Disconnected { method, .. }
+            | Self::ConnectionLost { method, .. }
             | Self::TimedOut { method, .. }
             | Self::Protocol { method, .. } => *method,
             Self::TwoLogins => Method::Login,
@@ -149,19 +163,19 @@ impl CallError {
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         match self {
-            Self::Disconnected { may_have_run, .. } | Self::TimedOut { may_have_run, .. } => {
-                *may_have_run
-            }
+            Self::Disconnected { may_have_run, .. }
+            | Self::ConnectionLost { may_have_run, .. }
+            | Self::TimedOut { may_have_run, .. } => *may_have_run,
             // The server did answer, but not as it should.
             Self::Protocol { method, .. } => method.mutates(),
             _ => false,
         }
     }
 
-    /// Whether the connection is gone, so that no other call can succeed either.
+    /// Whether the connection is lost for good, so that no other call can succeed either.
     #[must_use]
-    pub fn is_disconnected(&self) -> bool {
-        matches!(self, Self::Disconnected { .. })
+    pub fn is_final_loss(&self) -> bool {
+        matches!(self, Self::ConnectionLost { .. })
     }
 
     /// What to do next, where that is known.
@@ -178,7 +192,17 @@ impl CallError {
                 "wait ten minutes: the server counts calls before login per address"
             }
             Self::TooManyCalls { .. } => "run the command again with fewer VMs at once",
-            Self::Disconnected { .. } | Self::TimedOut { .. } => {
+            Self::ConnectionLost {
+                why: LossReason::OtherServer { .. },
+                ..
+            } => {
+                "check which machine has the address now, and that its version is the expected one"
+            }
+            Self::ConnectionLost {
+                why: LossReason::Refused(_),
+                ..
+            } => "check key or password and the certificate, then run the command again",
+            Self::Disconnected { .. } | Self::ConnectionLost { .. } | Self::TimedOut { .. } => {
                 "run the command again: it looks at what is there and goes on from that"
             }
             Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
@@ -235,6 +259,43 @@ pub enum DisconnectReason {
     /// We closed it.
     #[error("it was closed by tnvm")]
     ClosedByUs,
+}
+
+/// Why there is no new connection after one was lost.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LossReason {
+    /// No attempt succeeded.
+    #[error("the connection was lost ({why}) and {attempts} attempts to connect again failed{}", last_error(last.as_deref()))]
+    GivenUp {
+        /// What ended the connection.
+        why: DisconnectReason,
+        /// How many attempts were made; those of earlier losses count while connections are short.
+        attempts: usize,
+        /// How the last attempt failed, where one was made.
+        last: Option<Arc<ConnectError>>,
+    },
+    /// An attempt failed in a way that no other can mend; a refused login above all.
+    #[error("the connection was lost and cannot be made again: {0}")]
+    Refused(Arc<ConnectError>),
+    /// Another machine, or another version, answers at the address.
+    #[error(
+        "the connection was lost, and now another server answers: {} with {}, not {} with {}",
+        is.hostname, is.version_text, was.hostname, was.version_text
+    )]
+    OtherServer {
+        /// Who answered at first.
+        was: Box<ServerInfo>,
+        /// Who answers now.
+        is: Box<ServerInfo>,
+    },
+    /// tnvm has logged out.
+    #[error("tnvm has closed the connection")]
+    Closed,
+}
+
+fn last_error(last: Option<&ConnectError>) -> String {
+    last.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
 fn colon(text: &str) -> String {

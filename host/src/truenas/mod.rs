@@ -18,6 +18,10 @@ mod methods;
 mod options;
 mod pending;
 mod profile;
+mod reconnect;
+#[cfg(test)]
+mod reconnect_tests;
+mod session;
 mod stats;
 mod task;
 mod timeouts;
@@ -25,10 +29,10 @@ mod tls;
 mod version;
 
 pub use auth::{Credentials, LoginRefusal};
-pub use client::{Client, ServerInfo};
+pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{CallError, DisconnectReason, FieldError, ServerError};
+pub use error::{CallError, DisconnectReason, FieldError, LossReason, ServerError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use method::Method;
 pub use methods::{
@@ -36,5 +40,6 @@ pub use methods::{
     VolumeSpec,
 };
 pub use options::{ConnectOptions, TlsOptions};
+pub use session::ServerInfo;
 pub use stats::CallStats;
 pub use version::Version;

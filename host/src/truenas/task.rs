@@ -49,7 +49,7 @@ pub(super) enum Command {
 /// What callers share with the task.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     pub(super) jobs: Arc<JobBoard>,
     /// Set once the connection has ended.
     pub(super) end: OnceLock<DisconnectReason>,

@@ -60,6 +60,20 @@ pub(super) const PONG: Duration = Duration::from_secs(15);
 /// Writing one frame. Only a peer that no longer reads makes this long.
 pub(super) const WRITE: Duration = Duration::from_secs(20);
 
+/// Pauses before the attempts to connect again, at most one login each. A cut cable or a proxy is
+/// back at once; a middleware that restarts takes some ten seconds. All attempts of a minute stay
+/// far below the 20 calls before login that the server grants an address in that time.
+pub(super) const RECONNECT: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(12),
+    Duration::from_secs(24),
+];
+
+/// A connection that lasted so long was a good one: the next loss has all attempts again.
+pub(super) const STABLE: Duration = Duration::from_secs(60);
+
 /// First pause before a call is sent again that the server did not take up (−32000: more than 20
 /// in flight); doubled each time.
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
