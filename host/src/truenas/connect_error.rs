@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::auth::LoginRefusal;
 use super::endpoint::Endpoint;
-use super::error::{CallError, DisconnectReason};
+use super::error::CallError;
 use super::fingerprint::Fingerprint;
+use super::loss::DisconnectReason;
 use super::profile;
 use super::version::Version;
 

@@ -13,10 +13,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tracing::Instrument;
 
-use super::error::{CallError, DisconnectReason, classify};
+use super::error::{CallError, classify};
 use super::frame;
 use super::jobs::JobBoard;
 use super::limits;
+use super::loss::DisconnectReason;
 use super::method::Method;
 use super::options::ConnectOptions;
 use super::stats::Counters;

@@ -13,6 +13,7 @@ mod fingerprint;
 mod frame;
 mod jobs;
 mod limits;
+mod loss;
 mod method;
 mod methods;
 mod options;
@@ -32,8 +33,9 @@ pub use auth::{Credentials, LoginRefusal};
 pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{CallError, DisconnectReason, FieldError, LossReason, ServerError};
+pub use error::{CallError, FieldError, ServerError};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use loss::{DisconnectReason, LossReason};
 pub use method::Method;
 pub use methods::{
     DatasetEntry, DeviceChange, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus,

@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep};
 
 use super::connect_error::{ConnectError, TlsProblem};
 use super::connection::Connection;
-use super::error::{CallError, DisconnectReason, LossReason};
+use super::error::CallError;
 use super::jobs;
+use super::loss::{DisconnectReason, LossReason};
 use super::method::Method;
 use super::session::{Opened, ServerInfo};
 use super::{limits, timeouts};
