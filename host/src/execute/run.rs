@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
 
     /// Notes that the connection is gone if this error says so; nothing is begun after that.
     pub(super) fn note_loss(&self, error: &CallError) {
-        if error.is_disconnected() && self.lost.set(error.to_string()).is_ok() {
+        if error.is_final_loss() && self.lost.set(error.to_string()).is_ok() {
             tracing::warn!(%error, "the connection is lost, nothing more is begun");
         }
     }

@@ -2,57 +2,54 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
-use super::auth::{Credentials, LoginRefusal};
-use super::connect::{self, Socket};
+use super::auth::Credentials;
 use super::connect_error::ConnectError;
-use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
-use super::jobs::{self, JobWatch};
+use super::jobs;
 use super::method::Method;
 use super::options::ConnectOptions;
-use super::profile::{self, Profile};
-use super::stats::CallStats;
+use super::profile::Profile;
+use super::reconnect::{Line, Opener};
+use super::session::{self, Clock, ServerInfo};
+use super::stats::{CallStats, Counters};
 use super::timeouts;
-use super::version::Version;
 
 /// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
-/// ends with the last of them or with [`logout`](Self::logout).
+/// ends with the last of them or with [`logout`](Self::logout). A connection that is lost is made
+/// again, with one login per attempt, as long as the same server answers; a few attempts within
+/// about 45 s, then it is lost for good.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    connection: Connection,
+    line: Arc<Line>,
     endpoint: Endpoint,
-    server: ServerInfo,
+    counters: Arc<Counters>,
+    call_timeout: Option<Duration>,
+    clock: Clock,
     profile: Profile,
-    /// Whether job events have been asked for.
-    subscribed: OnceCell<()>,
 }
 
-/// Who answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerInfo {
-    /// The version.
-    pub version: Version,
-    /// What the server calls its version, for example `TrueNAS-25.10.7`.
-    pub version_text: String,
-    /// The name that the server gives itself; the host of the address where it may not be asked.
-    pub hostname: String,
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody is left who could want a new connection.
+        drop(self.line.end());
+    }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("endpoint", &self.shared.endpoint)
-            .field("server", &self.shared.server)
+            .field("server", self.server())
             .finish_non_exhaustive()
     }
 }
@@ -67,35 +64,38 @@ impl Client {
         credentials: &Credentials,
         options: &ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        check_plaintext(endpoint, credentials, options)?;
-        let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
-        let connection = match connect::open(endpoint, &options.tls, only_loopback).await? {
-            Socket::Plain(socket) => Connection::start(*socket, options),
-            Socket::Tls(socket) => Connection::start(*socket, options),
-        };
-        let server = match enter(&connection, endpoint, credentials).await {
-            Ok(server) => server,
-            Err(error) => {
-                connection.close().await;
-                return Err(error);
-            }
-        };
+        let counters = Arc::<Counters>::default();
+        let open = opener(endpoint, credentials, options, &counters);
+        Self::over(endpoint, options.call_timeout, counters, open).await
+    }
+
+    /// Over connections that are made in this way.
+    pub(super) async fn over(
+        endpoint: &Endpoint,
+        call_timeout: Option<Duration>,
+        counters: Arc<Counters>,
+        open: Opener,
+    ) -> Result<Self, ConnectError> {
+        let opened = open().await?;
+        let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
         let profile = Profile::new(&server.version);
         Ok(Self {
             shared: Arc::new(Shared {
-                connection,
+                line: Arc::new(Line::new(opened.connection, server, open)),
                 endpoint: endpoint.clone(),
-                server,
+                counters,
+                call_timeout,
+                clock: opened.clock,
                 profile,
-                subscribed: OnceCell::new(),
             }),
         })
     }
 
-    /// Calls a method and waits for its answer; of a job that is its id. At most ten calls are in
-    /// flight, others wait for their turn. Dropping the future forgets the call; the server may
-    /// still do it.
+    /// Calls a method and waits for its answer; of a job that is its id. Only so many calls are in
+    /// flight, others wait for their turn, and for a new connection where the present one is lost.
+    /// A call that changes nothing is asked again when its answer was lost; any other is sent once.
+    /// Dropping the future forgets the call; the server may still do it.
     ///
     /// # Errors
     /// [`CallError`] says which kind, and [`CallError::may_have_run`] whether to look before going on.
@@ -103,7 +103,7 @@ impl Client {
         if method == Method::Login {
             return Err(CallError::TwoLogins);
         }
-        self.shared.connection.call(method, &params).await
+        self.shared.line.call(method, &params).await
     }
 
     /// Calls a method that is a job and waits until it has ended.
@@ -111,16 +111,10 @@ impl Client {
     /// # Errors
     /// As [`call`](Self::call); a job that failed or was aborted is an error like a refused call.
     pub async fn job(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
-        let after = self.shared.connection.time(method);
+        let after = self.shared.call_timeout.unwrap_or_else(|| method.timeout());
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
-        self.shared
-            .subscribed
-            .get_or_try_init(|| async {
-                let params = vec![json!(jobs::COLLECTION)];
-                self.call(Method::Subscribe, params).await.map(drop)
-            })
-            .await?;
+        self.shared.line.want_events().await?;
         let answer = self.call(method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
@@ -129,8 +123,7 @@ impl Client {
             ));
         };
         tracing::debug!(rpc.method = %method, job = id, "job");
-        let watch = self.shared.connection.jobs().watch(id);
-        timeout_at(deadline, self.follow(method, id, watch))
+        timeout_at(deadline, self.follow(method, id))
             .await
             .unwrap_or(Err(CallError::TimedOut {
                 method,
@@ -139,14 +132,16 @@ impl Client {
             }))
     }
 
-    /// Looks the job up, then follows its events; looks again when there is none for a while.
-    async fn follow(
-        &self,
-        method: Method,
-        id: u64,
-        mut watch: JobWatch,
-    ) -> Result<Value, CallError> {
+    /// Looks the job up, then follows its events; looks again when there is none for a while, and
+    /// on every new connection.
+    async fn follow(&self, method: Method, id: u64) -> Result<Value, CallError> {
         loop {
+            // Before the look: what is told in between is not missed.
+            let connection = self.shared.line.connection(method).await;
+            let mut watch = connection
+                .map_err(|error| taken_up(method, error))?
+                .jobs()
+                .watch(id);
             if let Some(outcome) = self.look_up(method, id).await? {
                 return outcome;
             }
@@ -164,20 +159,13 @@ impl Client {
         method: Method,
         id: u64,
     ) -> Result<Option<Result<Value, CallError>>, CallError> {
-        let params = vec![json!([["id", "=", id]])];
+        // Ids begin anew when the middleware restarts, so the id alone may be another job's.
+        let params = vec![json!([["id", "=", id], ["method", "=", method.name()]])];
         let rows = match self.call(Method::GetJobs, params).await {
             Ok(rows) => rows,
-            // The job itself was taken up, so it may well be done.
-            Err(CallError::Disconnected { why, .. }) => {
-                return Err(CallError::Disconnected {
-                    method,
-                    why,
-                    may_have_run: true,
-                });
-            }
             // A busy server; events or the next look will tell.
             Err(CallError::TimedOut { .. } | CallError::TooManyCalls { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => return Err(taken_up(method, error)),
         };
         match rows.as_array().map(|rows| rows.first()) {
             Some(Some(Value::Object(row))) => Ok(jobs::outcome(method, row)),
@@ -191,7 +179,14 @@ impl Client {
     /// Who answers.
     #[must_use]
     pub fn server(&self) -> &ServerInfo {
-        &self.shared.server
+        self.shared.line.server()
+    }
+
+    /// What the server's clock shows now, as exact as half of a round trip at the first login; the
+    /// time here where the account may not ask (`system.info`).
+    #[must_use]
+    pub fn server_time(&self) -> SystemTime {
+        self.shared.clock.at(SystemTime::now())
     }
 
     /// Where the server is.
@@ -203,16 +198,19 @@ impl Client {
     /// What was sent and received so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
-        self.shared.connection.stats()
+        self.shared.counters.snapshot()
     }
 
     /// Ends the session and the connection of all clones. Takes a few seconds at most, whatever
-    /// the server does.
+    /// the server does. A connection that is lost is not made again for this.
     pub async fn logout(self) {
-        if let Err(error) = self.call(Method::Logout, Vec::new()).await {
+        let Some(connection) = self.shared.line.end() else {
+            return;
+        };
+        if let Err(error) = connection.call(Method::Logout, &[]).await {
             tracing::debug!(%error, "the server did not take leave");
         }
-        self.shared.connection.close().await;
+        connection.close().await;
     }
 
     pub(super) fn profile(&self) -> &Profile {
@@ -220,79 +218,38 @@ impl Client {
     }
 }
 
-fn check_plaintext(
-    endpoint: &Endpoint,
-    credentials: &Credentials,
-    options: &ConnectOptions,
-) -> Result<(), ConnectError> {
-    if !endpoint.is_plaintext() || endpoint.is_loopback() {
-        return Ok(());
-    }
-    let endpoint = endpoint.clone();
-    match credentials {
-        Credentials::ApiKey { .. } => Err(ConnectError::ApiKeyOverPlaintext { endpoint }),
-        Credentials::Password { .. } if options.allow_plaintext => Ok(()),
-        Credentials::Password { .. } => Err(ConnectError::PasswordOverPlaintext { endpoint }),
+/// A job was taken up before the connection was lost, so it may well be done.
+fn taken_up(method: Method, error: CallError) -> CallError {
+    let may_have_run = true;
+    match error {
+        CallError::Disconnected { why, .. } => CallError::Disconnected {
+            method,
+            why,
+            may_have_run,
+        },
+        CallError::ConnectionLost { why, .. } => CallError::ConnectionLost {
+            method,
+            why,
+            may_have_run,
+        },
+        other => other,
     }
 }
 
-/// Logs in and asks who answers.
-async fn enter(
-    connection: &Connection,
+/// Connects as at first, whenever it is asked to.
+fn opener(
     endpoint: &Endpoint,
     credentials: &Credentials,
-) -> Result<ServerInfo, ConnectError> {
-    let failed = |source| ConnectError::Call {
-        endpoint: endpoint.clone(),
-        source,
-    };
-    let refused = |refusal| ConnectError::Login {
-        endpoint: endpoint.clone(),
-        username: credentials.username().to_owned(),
-        refusal,
-    };
-    /// The mechanism is not allowed at this assurance level.
-    const EOPNOTSUPP: i64 = 95;
-    match connection
-        .call(Method::Login, &[credentials.login_argument()])
-        .await
-    {
-        Ok(answer) => match LoginRefusal::in_answer(&answer) {
-            None => connection.logged_in(),
-            Some(refusal) => return Err(refused(refusal)),
-        },
-        Err(CallError::Refused(error)) if error.has_errno(EOPNOTSUPP) => {
-            return Err(refused(LoginRefusal::Mechanism));
-        }
-        Err(error) => return Err(failed(error)),
-    }
-    let (version, info) = tokio::join!(
-        connection.call(Method::SystemVersion, &[]),
-        connection.call(Method::SystemInfo, &[]),
-    );
-    let answer = version.map_err(failed)?;
-    let text = answer.as_str().unwrap_or_default().to_owned();
-    let Some(version) = Version::parse(&text) else {
-        return Err(ConnectError::UnknownVersion {
-            endpoint: endpoint.clone(),
-            text,
-        });
-    };
-    if version.line() < profile::OLDEST {
-        return Err(ConnectError::Version {
-            endpoint: endpoint.clone(),
-            version,
-        });
-    }
-    // The name is for people only; an account that may not ask still makes VMs.
-    let hostname = info
-        .inspect_err(|error| tracing::debug!(%error, "the server does not tell its name"))
-        .ok()
-        .and_then(|info| info.get("hostname")?.as_str().map(str::to_owned))
-        .unwrap_or_else(|| endpoint.host());
-    Ok(ServerInfo {
-        version,
-        version_text: text,
-        hostname,
+    options: &ConnectOptions,
+    counters: &Arc<Counters>,
+) -> Opener {
+    let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
+    let counters = Arc::clone(counters);
+    Box::new(move || {
+        let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
+        Box::pin(async move {
+            let (endpoint, credentials, options) = &*how;
+            session::open(endpoint, credentials, options, counters).await
+        })
     })
 }

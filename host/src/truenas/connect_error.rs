@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::auth::LoginRefusal;
 use super::endpoint::Endpoint;
-use super::error::{CallError, DisconnectReason};
+use super::error::CallError;
 use super::fingerprint::Fingerprint;
+use super::loss::DisconnectReason;
 use super::profile;
 use super::version::Version;
 
@@ -176,7 +177,7 @@ impl ConnectError {
         match self {
             Self::Tcp { .. } | Self::Timeout { .. } => true,
             Self::Http { status, .. } => *status >= 500,
-            Self::Call { source, .. } => source.is_disconnected(),
+            Self::Call { source, .. } => matches!(source, CallError::Disconnected { .. }),
             _ => false,
         }
     }

@@ -13,13 +13,14 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tracing::Instrument;
 
-use super::error::{CallError, DisconnectReason, classify};
+use super::error::{CallError, classify};
 use super::frame;
 use super::jobs::JobBoard;
 use super::limits;
+use super::loss::DisconnectReason;
 use super::method::Method;
 use super::options::ConnectOptions;
-use super::stats::CallStats;
+use super::stats::Counters;
 use super::task::{Command, Gone, Shared, Task};
 use super::timeouts;
 
@@ -38,13 +39,20 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Gives the socket to a task of its own.
-    pub(super) fn start<S>(socket: WebSocketStream<S>, options: &ConnectOptions) -> Self
+    pub(super) fn start<S>(
+        socket: WebSocketStream<S>,
+        options: &ConnectOptions,
+        counters: Arc<Counters>,
+    ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (done_sender, done) = watch::channel(());
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            counters,
+            ..Shared::default()
+        });
         tokio::spawn(Task::new(socket, receiver, Arc::clone(&shared), done_sender).run());
         Self {
             commands,
@@ -66,12 +74,8 @@ impl Connection {
         &self.shared.jobs
     }
 
-    pub(super) fn stats(&self) -> CallStats {
-        self.shared.counters.snapshot()
-    }
-
     /// How long a method may take on this connection.
-    pub(super) fn time(&self, method: Method) -> Duration {
+    fn time(&self, method: Method) -> Duration {
         self.call_timeout.unwrap_or_else(|| method.timeout())
     }
 
@@ -204,7 +208,7 @@ mod tests {
         let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         (
-            Connection::start(client, &ConnectOptions::default()),
+            Connection::start(client, &ConnectOptions::default(), Arc::default()),
             server,
         )
     }
@@ -346,7 +350,7 @@ mod tests {
             answer(&mut server, json!({"id": id, "error": error})).await;
         });
         assert!(matches!(result, Err(CallError::Refused(_))), "{result:?}");
-        assert_eq!(connection.stats().mutations, 1);
+        assert_eq!(connection.shared.counters.snapshot().mutations, 1);
     }
 
     #[tokio::test]
@@ -371,7 +375,7 @@ mod tests {
             matches!(error, Err(CallError::TooLarge { .. })),
             "{error:?}"
         );
-        assert_eq!(connection.stats().mutations, 1);
+        assert_eq!(connection.shared.counters.snapshot().mutations, 1);
     }
 
     #[tokio::test]

@@ -2,12 +2,12 @@
 //!
 //! Knows the server's error objects; does not know what any method means.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::loss::{DisconnectReason, LossReason};
 use super::method::Method;
 
 /// Why a call has no result. Every variant names the method.
@@ -51,10 +51,28 @@ pub enum CallError {
         /// Characters the server accepts.
         limit: usize,
     },
+    /// An attribute still has the mask that the server shows instead of a secret. It was not sent:
+    /// the server would store the mask as the secret.
+    #[error("{method} was not sent: the server does not show `{attribute}`, so it cannot be kept")]
+    MaskedSecret {
+        /// The method.
+        method: Method,
+        /// The attribute.
+        attribute: String,
+    },
+    /// An attribute that the server sets once and refuses to change. It was not sent.
+    #[error("{method} was not sent: `{attribute}` cannot be changed after creation")]
+    FixedAttribute {
+        /// The method.
+        method: Method,
+        /// The attribute.
+        attribute: String,
+    },
     /// A login on a connection that is logged in. It was not sent.
     #[error("{} was not sent: the connection is logged in", Method::Login)]
     TwoLogins,
-    /// The connection ended before the answer.
+    /// The connection ended before the answer. This answer is lost; the client connects again by
+    /// itself, so that other calls can succeed.
     #[error("the connection ended during {method}: {why}{}", maybe(*may_have_run))]
     Disconnected {
         /// The method.
@@ -62,6 +80,16 @@ pub enum CallError {
         /// What ended it.
         why: DisconnectReason,
         /// Whether the server may have got the call, and so may have done it.
+        may_have_run: bool,
+    },
+    /// The connection is lost for good, and with it every call from now on.
+    #[error("{method} was not answered: {why}{}", maybe(*may_have_run))]
+    ConnectionLost {
+        /// The method.
+        method: Method,
+        /// Why there is no new connection.
+        why: LossReason,
+        /// Whether the server may have done it.
         may_have_run: bool,
     },
     /// No answer in time. The server may still be doing it.
@@ -105,7 +133,10 @@ impl CallError {
             Self::TooManyCalls { method }
             | Self::Unsupported { method }
             | Self::TooLarge { method, .. }
+            | Self::MaskedSecret { method, .. }
+            | Self::FixedAttribute { method, .. }
             | Self::Disconnected { method, .. }
+            | Self::ConnectionLost { method, .. }
             | Self::TimedOut { method, .. }
             | Self::Protocol { method, .. } => *method,
             Self::TwoLogins => Method::Login,
@@ -130,19 +161,19 @@ impl CallError {
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         match self {
-            Self::Disconnected { may_have_run, .. } | Self::TimedOut { may_have_run, .. } => {
-                *may_have_run
-            }
+            Self::Disconnected { may_have_run, .. }
+            | Self::ConnectionLost { may_have_run, .. }
+            | Self::TimedOut { may_have_run, .. } => *may_have_run,
             // The server did answer, but not as it should.
             Self::Protocol { method, .. } => method.mutates(),
             _ => false,
         }
     }
 
-    /// Whether the connection is gone, so that no other call can succeed either.
+    /// Whether the connection is lost for good, so that no other call can succeed either.
     #[must_use]
-    pub fn is_disconnected(&self) -> bool {
-        matches!(self, Self::Disconnected { .. })
+    pub fn is_final_loss(&self) -> bool {
+        matches!(self, Self::ConnectionLost { .. })
     }
 
     /// What to do next, where that is known.
@@ -159,12 +190,28 @@ impl CallError {
                 "wait ten minutes: the server counts calls before login per address"
             }
             Self::TooManyCalls { .. } => "run the command again with fewer VMs at once",
-            Self::Disconnected { .. } | Self::TimedOut { .. } => {
+            Self::ConnectionLost {
+                why: LossReason::OtherServer { .. },
+                ..
+            } => {
+                "check which machine has the address now, and that its version is the expected one"
+            }
+            Self::ConnectionLost {
+                why: LossReason::Refused(_),
+                ..
+            } => "check key or password and the certificate, then run the command again",
+            Self::Disconnected { .. } | Self::ConnectionLost { .. } | Self::TimedOut { .. } => {
                 "run the command again: it looks at what is there and goes on from that"
             }
             Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
             Self::Protocol { .. } | Self::TwoLogins => {
                 "this is a fault of tnvm or of the server: please report it"
+            }
+            Self::MaskedSecret { .. } => {
+                "give the account the role VM_DEVICE_WRITE, which shows the secret, or set it anew in the config"
+            }
+            Self::FixedAttribute { .. } => {
+                "remove the device from the config, apply, and add it again"
             }
             Self::Refused(_) | Self::NotFound(_) | Self::Busy(_) | Self::TooLarge { .. } => {
                 return None;
@@ -177,46 +224,6 @@ impl CallError {
             method,
             message: message.into(),
         }
-    }
-}
-
-/// What ended the connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DisconnectReason {
-    /// A close frame of the server. 1008: the address is not on the allow-list of the web UI.
-    #[error("the server closed it with code {code}{}", colon(reason))]
-    ClosedByServer {
-        /// The WebSocket close code; 1005 when there was none.
-        code: u16,
-        /// The server's words; may be empty.
-        reason: String,
-    },
-    /// The stream ended without a close frame: the server or a proxy went away.
-    #[error("the server went away without a word")]
-    Ended,
-    /// The network failed.
-    #[error("{0}")]
-    Io(Arc<str>),
-    /// No frame came after a ping.
-    #[error("the server did not answer a ping within {} s", waited.as_secs())]
-    NoPong {
-        /// How long was waited.
-        waited: Duration,
-    },
-    /// The server sent what is no WebSocket, or more than we accept.
-    #[error("the server sent what cannot be read: {0}")]
-    Garbage(Arc<str>),
-    /// We closed it.
-    #[error("it was closed by tnvm")]
-    ClosedByUs,
-}
-
-fn colon(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!(": {text}")
     }
 }
 

@@ -22,6 +22,10 @@ pub(super) const INCOMING: usize = 64 << 20;
 /// 0.1 s that is 6.3 s in all.
 pub(super) const RETRIES: u32 = 6;
 
+/// How often a call that changes nothing is asked again when the connection was lost before its
+/// answer. More than that, and it may be the call itself that ends the connection.
+pub(super) const READS_AGAIN: u32 = 3;
+
 /// VM rows per page: about 1.5 MiB with devices. One page is enough for nearly everybody.
 pub(super) const VM_PAGE: usize = 500;
 

@@ -27,10 +27,14 @@ pub enum Method {
     DatasetDelete,
     /// `pool.dataset.query`.
     DatasetQuery,
+    /// `pool.dataset.update`.
+    DatasetUpdate,
     /// `pool.snapshot.query`: snapshots, 25.10 and newer.
     SnapshotQuery,
     /// `zfs.snapshot.query`: snapshots, 25.04.
     ZfsSnapshotQuery,
+    /// `system.host_id`.
+    SystemHostId,
     /// `system.info`.
     SystemInfo,
     /// `system.version`.
@@ -51,12 +55,16 @@ pub enum Method {
     VmStatus,
     /// `vm.stop`, a job.
     VmStop,
+    /// `vm.update`.
+    VmUpdate,
     /// `vm.device.bind_choices`.
     BindChoices,
     /// `vm.device.create`.
     DeviceCreate,
     /// `vm.device.delete`.
     DeviceDelete,
+    /// `vm.device.update`.
+    DeviceUpdate,
     /// `vm.device.disk_choices`.
     DiskChoices,
     /// `vm.device.nic_attach_choices`.
@@ -81,8 +89,10 @@ impl Method {
             Self::DatasetCreate => "pool.dataset.create",
             Self::DatasetDelete => "pool.dataset.delete",
             Self::DatasetQuery => "pool.dataset.query",
+            Self::DatasetUpdate => "pool.dataset.update",
             Self::SnapshotQuery => "pool.snapshot.query",
             Self::ZfsSnapshotQuery => "zfs.snapshot.query",
+            Self::SystemHostId => "system.host_id",
             Self::SystemInfo => "system.info",
             Self::SystemVersion => "system.version",
             Self::VmCreate => "vm.create",
@@ -93,9 +103,11 @@ impl Method {
             Self::VmStart => "vm.start",
             Self::VmStatus => "vm.status",
             Self::VmStop => "vm.stop",
+            Self::VmUpdate => "vm.update",
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
             Self::DeviceDelete => "vm.device.delete",
+            Self::DeviceUpdate => "vm.device.update",
             Self::DiskChoices => "vm.device.disk_choices",
             Self::NicChoices => "vm.device.nic_attach_choices",
             Self::PciChoices => "vm.device.passthrough_device_choices",
@@ -111,13 +123,16 @@ impl Method {
             self,
             Self::DatasetCreate
                 | Self::DatasetDelete
+                | Self::DatasetUpdate
                 | Self::DeviceCreate
                 | Self::DeviceDelete
+                | Self::DeviceUpdate
                 | Self::VmCreate
                 | Self::VmDelete
                 | Self::VmPowerOff
                 | Self::VmStart
                 | Self::VmStop
+                | Self::VmUpdate
         )
     }
 
@@ -137,9 +152,13 @@ impl Method {
             Self::VmStart => timeouts::VM_START,
             Self::VmStop => timeouts::VM_STOP,
             Self::VmDelete | Self::VmPowerOff => timeouts::VM_DELETE,
-            Self::DatasetCreate | Self::DatasetDelete | Self::DeviceCreate | Self::DeviceDelete => {
-                timeouts::STORAGE
-            }
+            Self::VmUpdate => timeouts::VM_UPDATE,
+            Self::DatasetCreate
+            | Self::DatasetDelete
+            | Self::DatasetUpdate
+            | Self::DeviceCreate
+            | Self::DeviceDelete
+            | Self::DeviceUpdate => timeouts::STORAGE,
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }
@@ -151,6 +170,7 @@ impl Method {
             | Self::NicChoices
             | Self::PciChoices
             | Self::Subscribe
+            | Self::SystemHostId
             | Self::SystemInfo
             | Self::SystemVersion
             | Self::UsbChoices

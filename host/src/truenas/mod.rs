@@ -13,11 +13,16 @@ mod fingerprint;
 mod frame;
 mod jobs;
 mod limits;
+mod loss;
 mod method;
 mod methods;
 mod options;
 mod pending;
 mod profile;
+mod reconnect;
+#[cfg(test)]
+mod reconnect_tests;
+mod session;
 mod stats;
 mod task;
 mod timeouts;
@@ -25,15 +30,18 @@ mod tls;
 mod version;
 
 pub use auth::{Credentials, LoginRefusal};
-pub use client::{Client, ServerInfo};
+pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{CallError, DisconnectReason, FieldError, ServerError};
+pub use error::{CallError, FieldError, ServerError};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use loss::{DisconnectReason, LossReason};
 pub use method::Method;
 pub use methods::{
-    DatasetEntry, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus, VolumeSpec,
+    DatasetEntry, DeviceChange, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus,
+    VolumeSpec,
 };
 pub use options::{ConnectOptions, TlsOptions};
+pub use session::ServerInfo;
 pub use stats::CallStats;
 pub use version::Version;

@@ -34,6 +34,13 @@ impl Profile {
         }
     }
 
+    /// Whether `vm.device.update` takes only the attributes that change and merges them key by key
+    /// (25.10 and newer: `attributes` is an untyped object there). 25.04.2 wants a complete object
+    /// with `dtype`, and resets every attribute that is left out to its default.
+    pub(super) fn updates_device_partially(&self) -> bool {
+        self.line.at_least(25, 10, 0)
+    }
+
     /// Snapshots moved to `pool.snapshot` in 25.10.
     pub(super) fn snapshot_query(&self) -> Method {
         if self.line.at_least(25, 10, 0) {

@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
-use super::error::{DisconnectReason, ErrorObject};
+use super::error::ErrorObject;
 use super::frame::{self, Frame};
 use super::jobs::{self, JobBoard};
+use super::loss::DisconnectReason;
 use super::pending::{Pending, Unknown};
 use super::stats::Counters;
 use super::timeouts;
@@ -49,7 +50,7 @@ pub(super) enum Command {
 /// What callers share with the task.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     pub(super) jobs: Arc<JobBoard>,
     /// Set once the connection has ended.
     pub(super) end: OnceLock<DisconnectReason>,

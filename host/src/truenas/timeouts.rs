@@ -29,11 +29,14 @@ pub(super) const READ: Duration = Duration::from_secs(30);
 /// A query that walks ZFS: seconds on a box with thousands of datasets, more under load.
 pub(super) const STORAGE_QUERY: Duration = Duration::from_secs(90);
 
-/// Making or removing a zvol or a device: waits for a ZFS transaction, and behind other callers'.
+/// Making, changing or removing a zvol or a device: waits for a ZFS transaction, and behind other callers'.
 pub(super) const STORAGE: Duration = Duration::from_secs(120);
 
 /// `vm.create`: the first use starts libvirt, which takes several seconds (25.10 and older).
 pub(super) const VM_CREATE: Duration = Duration::from_secs(60);
+
+/// `vm.update` asks the kernel and, for a new name, libvirt, as `vm.create` does.
+pub(super) const VM_UPDATE: Duration = VM_CREATE;
 
 /// `vm.start` returns when the domain runs; taking memory back from the ARC comes before that.
 pub(super) const VM_START: Duration = Duration::from_secs(120);
@@ -56,6 +59,20 @@ pub(super) const PONG: Duration = Duration::from_secs(15);
 
 /// Writing one frame. Only a peer that no longer reads makes this long.
 pub(super) const WRITE: Duration = Duration::from_secs(20);
+
+/// Pauses before the attempts to connect again, at most one login each. A cut cable or a proxy is
+/// back at once; a middleware that restarts takes some ten seconds. All attempts of a minute stay
+/// far below the 20 calls before login that the server grants an address in that time.
+pub(super) const RECONNECT: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(12),
+    Duration::from_secs(24),
+];
+
+/// A connection that lasted so long was a good one: the next loss has all attempts again.
+pub(super) const STABLE: Duration = Duration::from_secs(60);
 
 /// First pause before a call is sent again that the server did not take up (−32000: more than 20
 /// in flight); doubled each time.

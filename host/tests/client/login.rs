@@ -25,6 +25,7 @@ async fn one_login_then_the_version_then_the_name() {
     assert_eq!(client.server().version, Version::new(25, 10, 7));
     assert_eq!(client.server().version_text, "TrueNAS-25.10.7");
     assert_eq!(client.server().hostname, "nas");
+    assert_eq!(client.server().host_id.as_deref(), Some("5f3c"));
     client.logout().await;
     assert_eq!(
         server.names(),
@@ -32,6 +33,7 @@ async fn one_login_then_the_version_then_the_name() {
             "auth.login_ex",
             "system.version",
             "system.info",
+            "system.host_id",
             "auth.logout"
         ]
     );
@@ -189,9 +191,9 @@ async fn only_versions_with_vms_are_accepted() {
 }
 
 #[tokio::test]
-async fn an_account_that_may_not_ask_for_the_name_still_connects() {
+async fn an_account_that_may_not_ask_for_name_and_id_still_connects() {
     let server = Server::start(|request: &Request| {
-        if request.method == "system.info" {
+        if ["system.info", "system.host_id"].contains(&request.method.as_str()) {
             return vec![request.error(-32001, json!({"error": 13, "reason": "Not authorized"}))];
         }
         usual(request).unwrap_or_default()
@@ -199,6 +201,7 @@ async fn an_account_that_may_not_ask_for_the_name_still_connects() {
     .await;
     let client = server.connect().await.unwrap();
     assert_eq!(client.server().hostname, "127.0.0.1");
+    assert_eq!(client.server().host_id, None);
 }
 
 /// Refused before any packet: nothing listens there, and that is not the error.

@@ -10,3 +10,5 @@ mod login;
 mod server;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod updates;

@@ -67,6 +67,7 @@ pub(crate) fn usual(request: &Request) -> Option<Vec<Do>> {
         "auth.login_ex" => json!({"response_type": "SUCCESS", "user_info": null}),
         "system.version" => json!("TrueNAS-25.10.7"),
         "system.info" => json!({"hostname": "nas"}),
+        "system.host_id" => json!("5f3c"),
         "auth.logout" => json!(true),
         "core.subscribe" => json!("1"),
         _ => return None,

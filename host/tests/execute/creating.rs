@@ -190,10 +190,12 @@ async fn lose(method: &'static str, act: Act) -> (&'static str, Server, Outcome)
 
 #[tokio::test]
 async fn a_lost_answer_is_looked_for_and_the_call_is_not_repeated() {
-    for (method, server, outcome) in lose_each(Act::DoSilently).await {
-        assert_eq!(outcome, Outcome::Created, "{method}");
-        let expected = if method == "vm.device.create" { 3 } else { 1 };
-        assert_eq!(server.count(method), expected, "{method}");
+    for act in [Act::DoSilently, Act::DoAndCut] {
+        for (method, server, outcome) in lose_each(act).await {
+            assert_eq!(outcome, Outcome::Created, "{method} {act:?}");
+            let expected = if method == "vm.device.create" { 3 } else { 1 };
+            assert_eq!(server.count(method), expected, "{method} {act:?}");
+        }
     }
 }
 
@@ -228,9 +230,10 @@ async fn what_could_not_be_looked_for_at_once_is_looked_for_by_the_rollback() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_ends_the_run_and_names_what_may_be_left() {
+async fn a_connection_that_is_lost_for_good_ends_the_run_and_names_what_may_be_left() {
     let server = Server::start(|method, _| match method {
         "pool.dataset.create" => Act::DoAndCut,
+        "auth.login_ex" => Act::Refuse(13, "not again"),
         _ => Act::Do,
     })
     .await;

@@ -252,6 +252,7 @@ impl World {
             "auth.login_ex" => json!({"response_type": "SUCCESS"}),
             "system.version" => json!("TrueNAS-25.10.1"),
             "system.info" => json!({"hostname": "nas"}),
+            "system.host_id" => json!("5f3c"),
             "vm.query" => {
                 let all = self.vms.iter();
                 let kept = all.filter(|(id, vm)| match filter[0].as_str() {

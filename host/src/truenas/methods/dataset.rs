@@ -253,6 +253,60 @@ impl Client {
             .map(drop)
     }
 
+    /// Removes a dataset or zvol with its snapshots and everything below it. 26 and newer destroy
+    /// every clone of those snapshots as well, wherever it is: the caller must have looked for
+    /// clones (`origin` of [`query_volumes`](Self::query_volumes)). Up to 25.10 a clone makes it
+    /// fail. As [`delete_dataset`](Self::delete_dataset) it is not taken for done: look afterwards.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn delete_dataset_with_snapshots(&self, name: &str) -> Result<(), CallError> {
+        let options = json!({"recursive": true, "force": false});
+        self.call(Method::DatasetDelete, vec![json!(name), options])
+            .await
+            .map(drop)
+    }
+
+    /// Makes a zvol larger. `size` is in bytes and a multiple of the block size. A running VM sees
+    /// it at its next start at the latest.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] when it would shrink, or would take more than 80 % of what is
+    /// available; as any call otherwise.
+    pub async fn grow_volume(&self, dataset: &str, size: u64) -> Result<(), CallError> {
+        self.update_dataset(dataset, json!({"volsize": size})).await
+    }
+
+    /// Sets user properties of a dataset; none as the value removes the property. Others are left
+    /// as they are. A key contains a colon.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_user_properties(
+        &self,
+        dataset: &str,
+        properties: &[(String, Option<String>)],
+    ) -> Result<(), CallError> {
+        if properties.is_empty() {
+            return Ok(());
+        }
+        let updates: Vec<Value> = properties
+            .iter()
+            .map(|(key, value)| match value {
+                Some(value) => json!({"key": key, "value": value}),
+                None => json!({"key": key, "remove": true}),
+            })
+            .collect();
+        self.update_dataset(dataset, json!({"user_properties_update": updates}))
+            .await
+    }
+
+    async fn update_dataset(&self, dataset: &str, changes: Value) -> Result<(), CallError> {
+        self.call(Method::DatasetUpdate, vec![json!(dataset), changes])
+            .await
+            .map(drop)
+    }
+
     /// The full names (`dataset@name`) of a dataset's own snapshots.
     ///
     /// # Errors

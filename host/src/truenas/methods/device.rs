@@ -52,6 +52,82 @@ impl DeviceEntry {
     }
 }
 
+/// What is to change about a device. Which of the two objects is sent is a matter of the server's
+/// version: 25.10 and newer merge `changed` into what they have, 25.04.2 wants `whole`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeviceChange {
+    /// The attributes that change, with their new values; without any, only the order changes.
+    pub changed: Map<String, Value>,
+    /// All attributes as they are to be, `dtype` included: those that the server showed, with
+    /// `changed` over them.
+    pub whole: Map<String, Value>,
+    /// The new order, where it changes. Other devices with the same order are moved up.
+    pub order: Option<u32>,
+}
+
+impl fmt::Debug for DeviceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceChange")
+            .field("changed", &self.changed.keys().collect::<Vec<_>>())
+            .field("whole", &self.whole.keys().collect::<Vec<_>>())
+            .field("order", &self.order)
+            .finish()
+    }
+}
+
+/// What the server shows instead of a secret to who may not read it (25.04 and newer). Written
+/// back it is stored as the secret.
+const MASK: &str = "********";
+
+impl DeviceChange {
+    /// The second argument of `vm.device.update`.
+    fn argument(self, partially: bool) -> Result<Value, CallError> {
+        let method = Method::DeviceUpdate;
+        let mut argument = Map::new();
+        if let Some(order) = self.order {
+            argument.insert("order".into(), json!(order));
+        }
+        if self.changed.is_empty() {
+            return Ok(Value::Object(argument));
+        }
+        // The server gives a disk its serial and refuses another one (25.04.2 and newer).
+        if self.changed.contains_key("serial") {
+            let attribute = "serial".to_owned();
+            return Err(CallError::FixedAttribute { method, attribute });
+        }
+        let raw = self.whole.get("dtype").and_then(Value::as_str) == Some("RAW");
+        let mut attributes = if partially {
+            self.changed
+        } else {
+            // What is not in `changed` was read from the server. A new value may well be asterisks.
+            let masked = self
+                .whole
+                .iter()
+                .find(|(key, value)| !self.changed.contains_key(*key) && is_masked(value));
+            if let Some((attribute, _)) = masked {
+                let attribute = attribute.clone();
+                return Err(CallError::MaskedSecret { method, attribute });
+            }
+            self.whole
+        };
+        if raw {
+            // Not stored, but checked at every update: without it the file must not exist yet.
+            attributes.entry("exists").or_insert(Value::Bool(true));
+        }
+        argument.insert("attributes".into(), Value::Object(attributes));
+        Ok(Value::Object(argument))
+    }
+}
+
+fn is_masked(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == MASK,
+        Value::Array(items) => items.iter().any(is_masked),
+        Value::Object(members) => members.values().any(is_masked),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 impl Client {
     /// Adds a device to a VM. `attributes` holds `dtype`; a running VM gets it at its next start.
     ///
@@ -67,6 +143,20 @@ impl Client {
         let device = json!({"vm": vm, "attributes": attributes, "order": order});
         let answer = self.call(Method::DeviceCreate, vec![device]).await?;
         read(Method::DeviceCreate, answer)
+    }
+
+    /// Changes a device. Attributes that do not change keep their values; a running VM gets the
+    /// change at its next start.
+    ///
+    /// # Errors
+    /// [`CallError::MaskedSecret`] and [`CallError::FixedAttribute`] before anything is sent;
+    /// [`CallError::Refused`] names the field; [`CallError::NotFound`] when there is no such
+    /// device; as any call otherwise.
+    pub async fn update_device(&self, id: u64, change: DeviceChange) -> Result<(), CallError> {
+        let argument = change.argument(self.profile().updates_device_partially())?;
+        self.call(Method::DeviceUpdate, vec![json!(id), argument])
+            .await
+            .map(drop)
     }
 
     /// Removes a device from its VM and leaves its zvol or file. The caller looks afterwards.
@@ -85,6 +175,106 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
+    }
+
+    fn display() -> DeviceChange {
+        DeviceChange {
+            changed: object(json!({"port": 5912})),
+            whole: object(json!({"dtype": "DISPLAY", "port": 5912, "bind": "10.0.0.1",
+                "password": "hunter2"})),
+            order: Some(1003),
+        }
+    }
+
+    #[test]
+    fn where_attributes_are_merged_only_what_changes_is_sent() {
+        let argument = display().argument(true).expect("an argument");
+        assert_eq!(
+            argument,
+            json!({"attributes": {"port": 5912}, "order": 1003})
+        );
+    }
+
+    #[test]
+    fn where_they_are_replaced_everything_is_sent() {
+        let whole = display().whole;
+        let argument = display().argument(false).expect("an argument");
+        assert_eq!(argument, json!({"attributes": whole, "order": 1003}));
+    }
+
+    #[test]
+    fn without_a_changed_attribute_only_the_order_is_sent() {
+        for partially in [true, false] {
+            let mut change = display();
+            change.changed.clear();
+            let argument = change.argument(partially).expect("an argument");
+            assert_eq!(argument, json!({"order": 1003}));
+        }
+    }
+
+    #[test]
+    fn a_mask_that_was_read_is_never_written_back() {
+        let mut change = display();
+        change.whole.insert("password".into(), json!(MASK));
+        let error = change.clone().argument(false).expect_err("a mask");
+        assert!(
+            matches!(&error, CallError::MaskedSecret { attribute, .. } if attribute == "password"),
+            "{error:?}"
+        );
+        assert!(!error.may_have_run());
+        assert!(change.clone().argument(true).is_ok(), "it is not sent");
+        // The same characters as the new password are the user's business.
+        change.changed.insert("password".into(), json!(MASK));
+        assert!(change.argument(false).is_ok());
+    }
+
+    #[test]
+    fn a_mask_deep_inside_is_found() {
+        let mut change = display();
+        change
+            .whole
+            .insert("list".into(), json!([{"secret": MASK}]));
+        assert!(change.argument(false).is_err());
+    }
+
+    #[test]
+    fn the_serial_of_a_disk_is_not_changed() {
+        for partially in [true, false] {
+            let mut change = display();
+            change.changed.insert("serial".into(), json!("x"));
+            assert!(matches!(
+                change.argument(partially),
+                Err(CallError::FixedAttribute { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_raw_device_exists() {
+        for partially in [true, false] {
+            let change = DeviceChange {
+                changed: object(json!({"boot": true})),
+                whole: object(json!({"dtype": "RAW", "path": "/mnt/tank/x", "boot": true})),
+                order: None,
+            };
+            let argument = change.argument(partially).expect("an argument");
+            assert_eq!(argument.pointer("/attributes/exists"), Some(&json!(true)));
+        }
+    }
+
+    #[test]
+    fn a_change_does_not_show_its_values() {
+        let mut change = display();
+        change.changed.insert("password".into(), json!("hunter2"));
+        let shown = format!("{change:?}");
+        assert!(
+            shown.contains("password") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
 
     #[test]
     fn a_password_is_not_shown() {

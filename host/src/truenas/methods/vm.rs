@@ -183,6 +183,18 @@ impl Client {
             .map_err(|error| CallError::protocol(Method::VmCreate, format!("made, but {error}")))
     }
 
+    /// Changes the given fields of a VM and leaves all others. `memory` is in MiB. A running VM
+    /// has most of them only after its next start.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] names the field; [`CallError::NotFound`] when there is no such VM; as
+    /// any call otherwise.
+    pub async fn update_vm(&self, id: u64, fields: Map<String, Value>) -> Result<(), CallError> {
+        self.call(Method::VmUpdate, vec![json!(id), Value::Object(fields)])
+            .await
+            .map(drop)
+    }
+
     /// Starts a VM, without overcommitting memory; returns when it runs.
     ///
     /// # Errors

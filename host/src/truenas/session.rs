@@ -1,0 +1,267 @@
+//! From an address to a connection that is logged in: checks, opens, logs in once, asks who answers.
+//!
+//! Knows nothing of what happens when the connection is lost.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::auth::{Credentials, LoginRefusal};
+use super::connect::{self, Socket};
+use super::connect_error::ConnectError;
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::error::CallError;
+use super::method::Method;
+use super::options::ConnectOptions;
+use super::profile;
+use super::stats::Counters;
+use super::version::Version;
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// The version.
+    pub version: Version,
+    /// What the server calls its version, for example `TrueNAS-25.10.7`.
+    pub version_text: String,
+    /// The name that the server gives itself; the host of the address where it may not be asked.
+    pub hostname: String,
+    /// The stable id of the machine (`system.host_id`); none where the account may not ask.
+    pub host_id: Option<String>,
+}
+
+impl ServerInfo {
+    /// Whether this is the same machine with the same version, so that what is known of the one
+    /// holds for the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let machine = match (&self.host_id, &other.host_id) {
+            (Some(one), Some(two)) => one == two,
+            _ => self.hostname == other.hostname,
+        };
+        machine && self.version_text == other.version_text
+    }
+}
+
+/// How the server's clock differs from the one here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Clock {
+    ahead: Duration,
+    behind: Duration,
+}
+
+impl Clock {
+    /// From `system.info`, where `datetime` is `{"$date": MS}`, milliseconds since 1970 (25.04.2
+    /// to 27), and the local times before and after the call.
+    fn read(info: &Value, before: SystemTime, after: SystemTime) -> Option<Self> {
+        let ms = info.pointer("/datetime/$date")?.as_u64()?;
+        let theirs = UNIX_EPOCH.checked_add(Duration::from_millis(ms))?;
+        // Half-way between is when it was read, as far as can be known.
+        let half = after.duration_since(before).unwrap_or_default() / 2;
+        let ours = before.checked_add(half)?;
+        Some(Self {
+            ahead: theirs.duration_since(ours).unwrap_or_default(),
+            behind: ours.duration_since(theirs).unwrap_or_default(),
+        })
+    }
+
+    /// What the server's clock shows when the one here shows this.
+    pub(super) fn at(self, here: SystemTime) -> SystemTime {
+        here.checked_add(self.ahead)
+            .and_then(|time| time.checked_sub(self.behind))
+            .unwrap_or(here)
+    }
+}
+
+/// A connection that is logged in.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) server: ServerInfo,
+    pub(super) clock: Clock,
+}
+
+/// Connects and logs in: exactly one login, whatever the answer.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    options: &ConnectOptions,
+    counters: Arc<Counters>,
+) -> Result<Opened, ConnectError> {
+    check_plaintext(endpoint, credentials, options)?;
+    let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
+    let connection = match connect::open(endpoint, &options.tls, only_loopback).await? {
+        Socket::Plain(socket) => Connection::start(*socket, options, counters),
+        Socket::Tls(socket) => Connection::start(*socket, options, counters),
+    };
+    enter(connection, endpoint, credentials).await
+}
+
+fn check_plaintext(
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    options: &ConnectOptions,
+) -> Result<(), ConnectError> {
+    if !endpoint.is_plaintext() || endpoint.is_loopback() {
+        return Ok(());
+    }
+    let endpoint = endpoint.clone();
+    match credentials {
+        Credentials::ApiKey { .. } => Err(ConnectError::ApiKeyOverPlaintext { endpoint }),
+        Credentials::Password { .. } if options.allow_plaintext => Ok(()),
+        Credentials::Password { .. } => Err(ConnectError::PasswordOverPlaintext { endpoint }),
+    }
+}
+
+/// Logs in and asks who answers; closes the connection where that fails.
+pub(super) async fn enter(
+    connection: Connection,
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+) -> Result<Opened, ConnectError> {
+    let asked = match login(&connection, endpoint, credentials).await {
+        Ok(()) => ask(&connection, endpoint).await,
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok((server, clock)) => Ok(Opened {
+            connection,
+            server,
+            clock,
+        }),
+        Err(error) => {
+            connection.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn login(
+    connection: &Connection,
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+) -> Result<(), ConnectError> {
+    let refused = |refusal| ConnectError::Login {
+        endpoint: endpoint.clone(),
+        username: credentials.username().to_owned(),
+        refusal,
+    };
+    /// The mechanism is not allowed at this assurance level.
+    const EOPNOTSUPP: i64 = 95;
+    match connection
+        .call(Method::Login, &[credentials.login_argument()])
+        .await
+    {
+        Ok(answer) => match LoginRefusal::in_answer(&answer) {
+            None => {
+                connection.logged_in();
+                Ok(())
+            }
+            Some(refusal) => Err(refused(refusal)),
+        },
+        Err(CallError::Refused(error)) if error.has_errno(EOPNOTSUPP) => {
+            Err(refused(LoginRefusal::Mechanism))
+        }
+        Err(source) => Err(ConnectError::Call {
+            endpoint: endpoint.clone(),
+            source,
+        }),
+    }
+}
+
+async fn ask(
+    connection: &Connection,
+    endpoint: &Endpoint,
+) -> Result<(ServerInfo, Clock), ConnectError> {
+    let before = SystemTime::now();
+    let info = async {
+        let info = connection.call(Method::SystemInfo, &[]).await;
+        (info, SystemTime::now())
+    };
+    let (version, (info, after), host_id) = tokio::join!(
+        connection.call(Method::SystemVersion, &[]),
+        info,
+        connection.call(Method::SystemHostId, &[]),
+    );
+    let answer = version.map_err(|source| ConnectError::Call {
+        endpoint: endpoint.clone(),
+        source,
+    })?;
+    let text = answer.as_str().unwrap_or_default().to_owned();
+    let Some(version) = Version::parse(&text) else {
+        return Err(ConnectError::UnknownVersion {
+            endpoint: endpoint.clone(),
+            text,
+        });
+    };
+    if version.line() < profile::OLDEST {
+        return Err(ConnectError::Version {
+            endpoint: endpoint.clone(),
+            version,
+        });
+    }
+    // Name, id and clock are not needed for most of the work; an account that may not ask still
+    // makes VMs.
+    let info = info
+        .inspect_err(|error| tracing::debug!(%error, "the server does not tell its name"))
+        .unwrap_or_default();
+    let host_id = host_id
+        .inspect_err(|error| tracing::debug!(%error, "the server does not tell its id"))
+        .unwrap_or_default();
+    let named = |name: &Value| name.as_str().map(str::to_owned);
+    let server = ServerInfo {
+        version,
+        version_text: text,
+        hostname: info
+            .get("hostname")
+            .and_then(named)
+            .unwrap_or_else(|| endpoint.host()),
+        host_id: named(&host_id).filter(|id| !id.is_empty()),
+    };
+    let clock = Clock::read(&info, before, after).unwrap_or_default();
+    Ok((server, clock))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_clock_of_the_server_is_known_both_ways() {
+        let info = json!({"datetime": {"$date": 5_000_000}});
+        for (before, after) in [(4000, 4000), (6000, 6000), (4998, 5002)] {
+            let clock = Clock::read(&info, at(before), at(after)).expect("a clock");
+            let middle = u64::midpoint(before, after);
+            assert_eq!(clock.at(at(middle + 7)), at(5007), "{before}");
+        }
+    }
+
+    #[test]
+    fn without_a_clock_ours_counts() {
+        assert_eq!(Clock::read(&json!({}), at(1), at(1)), None);
+        assert_eq!(Clock::default().at(at(9)), at(9));
+    }
+
+    #[test]
+    fn the_id_tells_machines_apart_and_the_name_where_there_is_none() {
+        let server = |id: Option<&str>, name: &str, version: &str| ServerInfo {
+            version: Version::new(25, 10, 7),
+            version_text: version.into(),
+            hostname: name.into(),
+            host_id: id.map(str::to_owned),
+        };
+        let one = server(Some("a"), "nas", "25.10.7");
+        assert!(one.is_same(&server(Some("a"), "renamed", "25.10.7")));
+        assert!(!one.is_same(&server(Some("b"), "nas", "25.10.7")));
+        assert!(one.is_same(&server(None, "nas", "25.10.7")));
+        assert!(!one.is_same(&server(None, "other", "25.10.7")));
+        assert!(!one.is_same(&server(Some("a"), "nas", "26.0.0")));
+    }
+}
