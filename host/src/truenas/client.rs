@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use super::auth::{Credentials, LoginRefusal};
+use super::clock::ServerClock;
 use super::connect::{self, Socket};
 use super::connect_error::ConnectError;
 use super::connection::Connection;
@@ -32,6 +34,7 @@ struct Shared {
     connection: Connection,
     endpoint: Endpoint,
     server: ServerInfo,
+    clock: ServerClock,
     profile: Profile,
     /// Whether job events have been asked for.
     subscribed: OnceCell<()>,
@@ -73,8 +76,8 @@ impl Client {
             Socket::Plain(socket) => Connection::start(*socket, options),
             Socket::Tls(socket) => Connection::start(*socket, options),
         };
-        let server = match enter(&connection, endpoint, credentials).await {
-            Ok(server) => server,
+        let (server, clock) = match enter(&connection, endpoint, credentials).await {
+            Ok(entered) => entered,
             Err(error) => {
                 connection.close().await;
                 return Err(error);
@@ -87,6 +90,7 @@ impl Client {
                 connection,
                 endpoint: endpoint.clone(),
                 server,
+                clock,
                 profile,
                 subscribed: OnceCell::new(),
             }),
@@ -194,6 +198,13 @@ impl Client {
         &self.shared.server
     }
 
+    /// The time by the server's clock, exact to about a round trip; by this machine's where the
+    /// account may not ask.
+    #[must_use]
+    pub fn server_time(&self) -> SystemTime {
+        self.shared.clock.now()
+    }
+
     /// Where the server is.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -241,7 +252,7 @@ async fn enter(
     connection: &Connection,
     endpoint: &Endpoint,
     credentials: &Credentials,
-) -> Result<ServerInfo, ConnectError> {
+) -> Result<(ServerInfo, ServerClock), ConnectError> {
     let failed = |source| ConnectError::Call {
         endpoint: endpoint.clone(),
         source,
@@ -285,14 +296,17 @@ async fn enter(
         });
     }
     // The name is for people only; an account that may not ask still makes VMs.
-    let hostname = info
+    let info = info
         .inspect_err(|error| tracing::debug!(%error, "the server does not tell its name"))
-        .ok()
+        .ok();
+    let clock = ServerClock::from_info(info.as_ref());
+    let hostname = info
         .and_then(|info| info.get("hostname")?.as_str().map(str::to_owned))
         .unwrap_or_else(|| endpoint.host());
-    Ok(ServerInfo {
+    let server = ServerInfo {
         version,
         version_text: text,
         hostname,
-    })
+    };
+    Ok((server, clock))
 }

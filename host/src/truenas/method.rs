@@ -27,6 +27,8 @@ pub enum Method {
     DatasetDelete,
     /// `pool.dataset.query`.
     DatasetQuery,
+    /// `pool.dataset.update`.
+    DatasetUpdate,
     /// `pool.snapshot.query`: snapshots, 25.10 and newer.
     SnapshotQuery,
     /// `zfs.snapshot.query`: snapshots, 25.04.
@@ -68,6 +70,39 @@ pub enum Method {
 }
 
 impl Method {
+    /// All of them, in the order of their declaration.
+    pub const ALL: &[Self] = &[
+        Self::Login,
+        Self::Logout,
+        Self::GetJobs,
+        Self::Subscribe,
+        Self::FileStat,
+        Self::FileSystemStat,
+        Self::DatasetCreate,
+        Self::DatasetDelete,
+        Self::DatasetQuery,
+        Self::DatasetUpdate,
+        Self::SnapshotQuery,
+        Self::ZfsSnapshotQuery,
+        Self::SystemInfo,
+        Self::SystemVersion,
+        Self::VmCreate,
+        Self::VmDelete,
+        Self::VmAvailableMemory,
+        Self::VmPowerOff,
+        Self::VmQuery,
+        Self::VmStart,
+        Self::VmStatus,
+        Self::VmStop,
+        Self::BindChoices,
+        Self::DeviceCreate,
+        Self::DeviceDelete,
+        Self::DiskChoices,
+        Self::NicChoices,
+        Self::PciChoices,
+        Self::UsbChoices,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -81,6 +116,7 @@ impl Method {
             Self::DatasetCreate => "pool.dataset.create",
             Self::DatasetDelete => "pool.dataset.delete",
             Self::DatasetQuery => "pool.dataset.query",
+            Self::DatasetUpdate => "pool.dataset.update",
             Self::SnapshotQuery => "pool.snapshot.query",
             Self::ZfsSnapshotQuery => "zfs.snapshot.query",
             Self::SystemInfo => "system.info",
@@ -111,6 +147,7 @@ impl Method {
             self,
             Self::DatasetCreate
                 | Self::DatasetDelete
+                | Self::DatasetUpdate
                 | Self::DeviceCreate
                 | Self::DeviceDelete
                 | Self::VmCreate
@@ -137,9 +174,11 @@ impl Method {
             Self::VmStart => timeouts::VM_START,
             Self::VmStop => timeouts::VM_STOP,
             Self::VmDelete | Self::VmPowerOff => timeouts::VM_DELETE,
-            Self::DatasetCreate | Self::DatasetDelete | Self::DeviceCreate | Self::DeviceDelete => {
-                timeouts::STORAGE
-            }
+            Self::DatasetCreate
+            | Self::DatasetDelete
+            | Self::DatasetUpdate
+            | Self::DeviceCreate
+            | Self::DeviceDelete => timeouts::STORAGE,
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }

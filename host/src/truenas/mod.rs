@@ -4,6 +4,7 @@
 
 mod auth;
 mod client;
+mod clock;
 mod connect;
 mod connect_error;
 mod connection;

@@ -229,6 +229,42 @@ impl Client {
             .ok_or_else(|| CallError::protocol(Method::DatasetQuery, "a row without id or type"))
     }
 
+    /// The root datasets of the pools: all filesystems without a `/` in their names, in their order.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn root_datasets(&self) -> Result<Vec<DatasetEntry>, CallError> {
+        let mut query = dataset_query(
+            json!(["id", "rnin", "/"]),
+            json!({"properties": PROPERTIES}),
+        );
+        query.filters.push(json!(["type", "=", "FILESYSTEM"]));
+        self.datasets(&query).await
+    }
+
+    /// Sets user properties of a dataset, and removes those without a value, all in one call. A
+    /// key is lower case and contains a colon; datasets below inherit the property.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_user_properties(
+        &self,
+        dataset: &str,
+        properties: &[(String, Option<String>)],
+    ) -> Result<(), CallError> {
+        let updates: Vec<Value> = properties
+            .iter()
+            .map(|(key, value)| match value {
+                Some(value) => json!({"key": key, "value": value}),
+                None => json!({"key": key, "remove": true}),
+            })
+            .collect();
+        let update = json!({"user_properties_update": updates});
+        self.call(Method::DatasetUpdate, vec![json!(dataset), update])
+            .await
+            .map(drop)
+    }
+
     /// Makes a zvol.
     ///
     /// # Errors
