@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Provisions virtual machines on TrueNAS
@@ -86,6 +87,15 @@ pub(super) struct Global {
     /// Send a password over ws:// to another machine
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) allow_plaintext: bool,
+    /// Refuse every change before it is sent, whatever the command; it still shows what it would do
+    #[arg(
+        long,
+        global = true,
+        env = "TNVM_READ_ONLY",
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Safety"
+    )]
+    pub(super) read_only: bool,
     /// How to print data
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub(super) output: Format,

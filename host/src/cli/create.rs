@@ -2,12 +2,14 @@
 
 use super::args::{CreateArgs, Global, OnFailureArg};
 use super::exit::{Exit, Failure};
+use super::guard;
 use super::output::Output;
 use super::prepare::{Prepared, Reach, Secrets, prepare};
 use super::run::{Run, run, show_only};
 use super::session;
 use crate::execute::OnFailure;
 use crate::plan::{plan_create, plan_create_offline};
+use crate::truenas::Purpose;
 
 /// Runs the command.
 pub(super) async fn create(
@@ -30,9 +32,14 @@ pub(super) async fn create(
         &prepared.environment,
         Some(&prepared.config),
         args.concurrency,
+        if args.dry_run {
+            Purpose::Look
+        } else {
+            Purpose::Create
+        },
     )
     .await?;
-    let outcome = create_on(&session, prepared, args, output).await;
+    let outcome = create_on(&session, prepared, global, args, output).await;
     session.close().await;
     outcome
 }
@@ -40,6 +47,7 @@ pub(super) async fn create(
 async fn create_on(
     session: &session::Session,
     prepared: Prepared,
+    global: &Global,
     args: &CreateArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
@@ -53,6 +61,10 @@ async fn create_on(
     if args.dry_run {
         show_only(&plan, output);
         return Ok(Exit::Done);
+    }
+    if global.read_only && !plan.is_empty() {
+        show_only(&plan, output);
+        return Err(guard::read_only());
     }
     let secrets = Secrets::of(&prepared.environment);
     let run_it = Run {

@@ -2,12 +2,14 @@
 
 use super::args::{DestroyArgs, Global};
 use super::exit::{Exit, Failure};
+use super::guard;
 use super::output::Output;
 use super::prepare::{Scope, Secrets, scope};
 use super::run::{Run, run, show_only};
 use super::session;
 use crate::execute::OnFailure;
 use crate::plan::{Plan, PlanView, plan_destroy};
+use crate::truenas::Purpose;
 
 /// Runs the command.
 pub(super) async fn destroy(
@@ -21,9 +23,14 @@ pub(super) async fn destroy(
         &scope.environment,
         scope.config.as_ref(),
         args.concurrency,
+        if args.dry_run {
+            Purpose::Look
+        } else {
+            Purpose::Destroy
+        },
     )
     .await?;
-    let outcome = destroy_on(&session, &scope, args, output).await;
+    let outcome = destroy_on(&session, &scope, global, args, output).await;
     session.close().await;
     outcome
 }
@@ -31,6 +38,7 @@ pub(super) async fn destroy(
 async fn destroy_on(
     session: &session::Session,
     scope: &Scope,
+    global: &Global,
     args: &DestroyArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
@@ -43,6 +51,10 @@ async fn destroy_on(
     if args.dry_run {
         show_only(&plan, output);
         return Ok(Exit::Done);
+    }
+    if global.read_only && !plan.is_empty() {
+        show_only(&plan, output);
+        return Err(guard::read_only());
     }
     let ask = !plan.is_empty() && !args.yes;
     if ask {

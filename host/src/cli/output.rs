@@ -155,6 +155,10 @@ impl Output {
                     self.note(&format!("  help: {help}"));
                 }
             }
+            Failure::Refused { message, help } => {
+                self.error(message);
+                self.note(&format!("  help: {help}"));
+            }
             Failure::NotConfirmed(message) => self.error(message),
         }
     }

@@ -10,7 +10,8 @@ use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm};
 use crate::resolve::Desired;
 use crate::truenas::{
-    CallError, Client, ConnectOptions, Credentials, Endpoint, Fingerprint, TlsOptions,
+    Allowed, CallError, Client, ConnectOptions, Credentials, Endpoint, Fingerprint, Purpose,
+    TlsOptions,
 };
 
 /// A logged-in connection.
@@ -23,12 +24,13 @@ pub(super) struct Session {
 }
 
 /// Connects and logs in, once. With one VM at a time there is also one call at a time, reading
-/// included, for servers that take no more.
+/// included, for servers that take no more. Only what the purpose needs can be called.
 pub(super) async fn open(
     global: &Global,
     environment: &Environment,
     config: Option<&Config>,
     vms_at_once: Option<u16>,
+    purpose: Purpose,
 ) -> Result<Session, Failure> {
     let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
     let connection = environment
@@ -63,6 +65,7 @@ pub(super) async fn open(
             fingerprint,
         },
         allow_plaintext: global.allow_plaintext,
+        allowed: Allowed::of(purpose).read_only(global.read_only),
         ..default
     };
     let credentials = match connection.credentials {

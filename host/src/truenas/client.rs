@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+use super::allowed::Allowed;
 use super::auth::{Credentials, LoginRefusal};
 use super::clock::ServerClock;
 use super::connect::{self, Socket};
@@ -36,6 +37,7 @@ struct Shared {
     server: ServerInfo,
     clock: ServerClock,
     profile: Profile,
+    allowed: Allowed,
     /// Whether job events have been asked for.
     subscribed: OnceCell<()>,
 }
@@ -92,6 +94,7 @@ impl Client {
                 server,
                 clock,
                 profile,
+                allowed: options.allowed,
                 subscribed: OnceCell::new(),
             }),
         })
@@ -106,6 +109,9 @@ impl Client {
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
         if method == Method::Login {
             return Err(CallError::TwoLogins);
+        }
+        if let Err(why) = self.shared.allowed.check(method) {
+            return Err(CallError::NotAllowed { method, why });
         }
         self.shared.connection.call(method, &params).await
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::allowed::Forbidden;
 use super::method::Method;
 
 /// Why a call has no result. Every variant names the method.
@@ -54,6 +55,14 @@ pub enum CallError {
     /// A login on a connection that is logged in. It was not sent.
     #[error("{} was not sent: the connection is logged in", Method::Login)]
     TwoLogins,
+    /// The connection may not be used for this. It was not sent.
+    #[error("{method} was not sent: {why}")]
+    NotAllowed {
+        /// The method.
+        method: Method,
+        /// Why not.
+        why: Forbidden,
+    },
     /// The connection ended before the answer.
     #[error("the connection ended during {method}: {why}{}", maybe(*may_have_run))]
     Disconnected {
@@ -105,6 +114,7 @@ impl CallError {
             Self::TooManyCalls { method }
             | Self::Unsupported { method }
             | Self::TooLarge { method, .. }
+            | Self::NotAllowed { method, .. }
             | Self::Disconnected { method, .. }
             | Self::TimedOut { method, .. }
             | Self::Protocol { method, .. } => *method,
@@ -161,6 +171,13 @@ impl CallError {
             Self::TooManyCalls { .. } => "run the command again with fewer VMs at once",
             Self::Disconnected { .. } | Self::TimedOut { .. } => {
                 "run the command again: it looks at what is there and goes on from that"
+            }
+            Self::NotAllowed {
+                why: Forbidden::ReadOnly,
+                ..
+            } => "leave `--read-only` away and unset TNVM_READ_ONLY to change something",
+            Self::NotAllowed { .. } => {
+                "this is a fault of tnvm, and nothing was done: please report it"
             }
             Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
             Self::Protocol { .. } | Self::TwoLogins => {

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of configs, plans or plugins: it carries calls and says truthfully how they ended.
 
+mod allowed;
 mod auth;
 mod client;
 mod clock;
@@ -25,6 +26,7 @@ mod timeouts;
 mod tls;
 mod version;
 
+pub use allowed::{Allowed, Forbidden, Purpose};
 pub use auth::{Credentials, LoginRefusal};
 pub use client::{Client, ServerInfo};
 pub use connect_error::{ConnectError, TlsProblem};
