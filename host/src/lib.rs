@@ -5,6 +5,7 @@
 //! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where,
 //! `mark` the one for whose a VM or zvol is. Of `resolve`, `plan` and `execute` know its values alone.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;
@@ -14,4 +15,6 @@ pub mod plan;
 pub mod plugin;
 pub mod resolve;
 pub mod template;
+pub mod timestamp;
 pub mod truenas;
+pub mod whoami;

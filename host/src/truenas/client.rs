@@ -18,6 +18,7 @@ use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs::{self, JobWatch};
 use super::method::Method;
+use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::{self, Profile};
 use super::stats::CallStats;
@@ -38,6 +39,7 @@ struct Shared {
     clock: ServerClock,
     profile: Profile,
     allowed: Allowed,
+    observed: Option<Observed>,
     /// Whether job events have been asked for.
     subscribed: OnceCell<()>,
 }
@@ -87,6 +89,12 @@ impl Client {
         };
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
         let profile = Profile::new(&server.version);
+        let observed = options.audit.clone().map(|observer| Observed {
+            observer,
+            endpoint: endpoint.to_string(),
+            hostname: server.hostname.clone(),
+            login: credentials.username().to_owned(),
+        });
         Ok(Self {
             shared: Arc::new(Shared {
                 connection,
@@ -95,6 +103,7 @@ impl Client {
                 clock,
                 profile,
                 allowed: options.allowed,
+                observed,
                 subscribed: OnceCell::new(),
             }),
         })
@@ -107,13 +116,28 @@ impl Client {
     /// # Errors
     /// [`CallError`] says which kind, and [`CallError::may_have_run`] whether to look before going on.
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
+        self.check(method)?;
+        let watch = self.watch(method, &params);
+        let result = self.shared.connection.call(method, &params).await;
+        if let Some(watch) = watch {
+            watch.ended(&result);
+        }
+        result
+    }
+
+    /// Begins to observe a call that changes something.
+    fn watch<'a>(&'a self, method: Method, params: &'a [Value]) -> Option<Watch<'a>> {
+        let observed = self.shared.observed.as_ref()?;
+        method.mutates().then(|| observed.watch(method, params))
+    }
+
+    /// What may not be sent is refused here, before anything else.
+    fn check(&self, method: Method) -> Result<(), CallError> {
         if method == Method::Login {
             return Err(CallError::TwoLogins);
         }
-        if let Err(why) = self.shared.allowed.check(method) {
-            return Err(CallError::NotAllowed { method, why });
-        }
-        self.shared.connection.call(method, &params).await
+        let allowed = self.shared.allowed.check(method);
+        allowed.map_err(|why| CallError::NotAllowed { method, why })
     }
 
     /// Calls a method that is a job and waits until it has ended.
@@ -121,6 +145,17 @@ impl Client {
     /// # Errors
     /// As [`call`](Self::call); a job that failed or was aborted is an error like a refused call.
     pub async fn job(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
+        self.check(method)?;
+        // A job is one call, that ends when the job does.
+        let watch = self.watch(method, &params);
+        let result = self.run_job(method, &params).await;
+        if let Some(watch) = watch {
+            watch.ended(&result);
+        }
+        result
+    }
+
+    async fn run_job(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
         let after = self.shared.connection.time(method);
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
@@ -131,7 +166,7 @@ impl Client {
                 self.call(Method::Subscribe, params).await.map(drop)
             })
             .await?;
-        let answer = self.call(method, params).await?;
+        let answer = self.shared.connection.call(method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,

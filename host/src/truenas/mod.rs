@@ -17,6 +17,7 @@ mod jobs;
 mod limits;
 mod method;
 mod methods;
+mod observer;
 mod options;
 mod pending;
 mod profile;
@@ -37,6 +38,7 @@ pub use method::Method;
 pub use methods::{
     DatasetEntry, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus, VolumeSpec,
 };
+pub use observer::{CallObserver, CallOutcome, CallRecord};
 pub use options::{ConnectOptions, TlsOptions};
 pub use stats::CallStats;
 pub use version::Version;

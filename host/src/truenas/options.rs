@@ -1,11 +1,13 @@
 //! How a connection is to be made.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::allowed::Allowed;
 use super::fingerprint::Fingerprint;
 use super::limits;
+use super::observer::CallObserver;
 
 /// How a connection is to be made. The default: verified TLS, waiting as the table of methods
 /// says, and nothing that changes the server: who wants to change something says so.
@@ -22,6 +24,8 @@ pub struct ConnectOptions {
     pub concurrency: usize,
     /// Which methods may be called; checked before a call is sent.
     pub allowed: Allowed,
+    /// Is told of every mutating call.
+    pub audit: Option<Arc<dyn CallObserver>>,
 }
 
 impl Default for ConnectOptions {
@@ -32,6 +36,7 @@ impl Default for ConnectOptions {
             call_timeout: None,
             concurrency: limits::CALLS,
             allowed: Allowed::default(),
+            audit: None,
         }
     }
 }
