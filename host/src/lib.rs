@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod execute;
+pub mod lock;
 pub mod mark;
 pub mod plan;
 pub mod plugin;
