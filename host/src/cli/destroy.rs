@@ -8,7 +8,7 @@ use super::prepare::{Scope, Secrets, scope};
 use super::run::{Run, run, show_only};
 use super::session;
 use crate::execute::OnFailure;
-use crate::plan::{Plan, PlanView, plan_destroy};
+use crate::plan::{Observed, Plan, PlanView, plan_destroy};
 use crate::truenas::Purpose;
 
 /// Runs the command.
@@ -28,6 +28,7 @@ pub(super) async fn destroy(
         } else {
             Purpose::Destroy
         },
+        output,
     )
     .await?;
     let outcome = destroy_on(&session, &scope, global, args, output).await;
@@ -42,11 +43,16 @@ async fn destroy_on(
     args: &DestroyArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let observed = session::observe_everything(&session.client).await?;
-    let (plan, problems) = plan_destroy(&scope.group, &scope.protected, &observed);
-    if problems.has_errors() {
-        return Err(Failure::Problems(problems));
-    }
+    let observe = async || session::observe_everything(&session.client).await;
+    let (place, observed) = tokio::join!(guard::look(session), observe());
+    let plan_of = |observed: &Observed| {
+        let (plan, problems) = plan_destroy(&scope.group, &scope.protected, observed);
+        if problems.has_errors() {
+            return Err(Failure::Problems(problems));
+        }
+        Ok((plan, problems))
+    };
+    let (plan, problems) = plan_of(&observed?)?;
     output.problems(&problems);
     if args.dry_run {
         show_only(&plan, output);
@@ -60,10 +66,29 @@ async fn destroy_on(
     if ask {
         confirm(&plan, output)?;
     }
+    let mut lock = None;
+    if !plan.is_empty() {
+        let force = args.force_unlock;
+        let (held, observed) =
+            guard::lock(session, place, &plan.group, force, output, observe).await?;
+        let again = observed.and_then(|observed| plan_of(&observed));
+        let refused = match again {
+            Ok((again, _)) if again == plan => None,
+            // What is removed is what was shown and agreed to, and nothing else.
+            Ok(_) => Some(guard::changed_meanwhile()),
+            Err(failure) => Some(failure),
+        };
+        if let Some(failure) = refused {
+            guard::unlock(held).await;
+            return Err(failure);
+        }
+        lock = held;
+    }
     let secrets = Secrets::of(&scope.environment);
     let run_it = Run {
         plan: &plan,
-        client: &session.client,
+        session,
+        lock,
         secrets: &secrets,
         concurrency: args.concurrency,
         on_failure: OnFailure::Keep,

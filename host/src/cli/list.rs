@@ -44,7 +44,15 @@ pub(super) async fn list(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (environment, config) = optional_config(global, output)?;
-    let session = session::open(global, &environment, config.as_ref(), None, Purpose::Look).await?;
+    let session = session::open(
+        global,
+        &environment,
+        config.as_ref(),
+        None,
+        Purpose::Look,
+        output,
+    )
+    .await?;
     let observed = session::observe_vms(&session.client).await;
     let host = session.host.clone();
     session.close().await;
