@@ -53,6 +53,8 @@ pub(super) enum Failure {
         /// What to do.
         help: String,
     },
+    /// The user interrupted before the first change.
+    Interrupted,
     /// The user did not consent.
     NotConfirmed(String),
 }
@@ -65,6 +67,7 @@ impl Failure {
             Self::Problems(problems) if problems.iter().any(|one| one.refusal) => Exit::Refused,
             Self::Problems(_) => Exit::Usage,
             Self::Connection { .. } => Exit::Connection,
+            Self::Interrupted => Exit::Interrupted,
             Self::Refused { .. } | Self::NotConfirmed(_) => Exit::Refused,
         }
     }

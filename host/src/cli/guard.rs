@@ -10,7 +10,7 @@ use super::output::Output;
 use super::session::{self, Session};
 use crate::audit::AuditLog;
 use crate::diagnostic::Diagnostic;
-use crate::execute::StopHandle;
+use crate::execute::{StopHandle, StopSignal};
 use crate::lock::{self, Held, Lock, LockError, LockRecord, Look, Request, Times};
 use crate::truenas::Purpose;
 use crate::whoami::WhoAmI;
@@ -74,7 +74,8 @@ pub(super) async fn look(session: &Session) -> Option<Look> {
     }
 }
 
-/// Takes the lock of a group, and looks at the server under it.
+/// Takes the lock of a group, and looks at the server under it. Ctrl-C is heard when that is done,
+/// so that the lock is not left behind; pressed twice, at once.
 pub(super) async fn lock<T>(
     session: &Session,
     place: Option<Look>,
@@ -104,7 +105,24 @@ pub(super) async fn lock<T>(
             "the lock of group {group} is removed: it was held by {holder}"
         ));
     };
-    match lock::take(&request, place, &tell, observe).await {
+    let (stop, signal) = StopSignal::new();
+    let interrupts = tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            stop.stop();
+        }
+    });
+    let taken = tokio::select! {
+        taken = lock::take(&request, place, &tell, observe) => taken,
+        () = signal.now() => return Err(Failure::Interrupted),
+    };
+    interrupts.abort();
+    let interrupted = signal.is_stopping();
+    match taken {
+        Ok((Lock::Held(held), _)) if interrupted => {
+            held.release().await;
+            Err(Failure::Interrupted)
+        }
+        Ok(_) if interrupted => Err(Failure::Interrupted),
         Ok((Lock::Held(held), seen)) => Ok((Some(held), seen)),
         Ok((Lock::Without(why), seen)) => {
             output.note(&format!(

@@ -159,6 +159,7 @@ impl Output {
                 self.error(message);
                 self.note(&format!("  help: {help}"));
             }
+            Failure::Interrupted => self.note("interrupted; nothing was changed"),
             Failure::NotConfirmed(message) => self.error(message),
         }
     }

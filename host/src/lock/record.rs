@@ -74,12 +74,15 @@ impl LockRecord {
     /// `alice on laptop (process 4711), with tnvm create, since 2026-11-24 02:33:33 UTC`.
     #[must_use]
     pub fn holder(&self) -> String {
+        // It comes from a property that others can set: nothing of it may move a cursor.
+        let plain =
+            |text: &str| -> String { text.chars().filter(|one| !one.is_control()).collect() };
         format!(
             "{} on {} (process {}), with `tnvm {}`, since {}",
-            self.user,
-            self.host,
+            plain(&self.user),
+            plain(&self.host),
             self.pid,
-            self.command,
+            plain(&self.command),
             readable(moment(self.since))
         )
     }

@@ -106,18 +106,20 @@ pub async fn take<T>(
         let judged = request.judge(&root, &own);
         // Whoever was there before the first try is there to stay for a while.
         let taken = if judged.holders.is_empty() || request.force {
-            match request.write(&root.name, &own, &judged, tell).await {
-                Ok(record) => match request.is_alone(&root.name, &own, &observe).await? {
-                    Ok(seen) => {
-                        let held = Held::keep(request, root.name, own, record);
-                        return Ok((Lock::Held(held), seen));
-                    }
-                    Err(others) => others,
-                },
-                Err(error) if error.is_disconnected() || error.may_have_run() => {
-                    return Err(error.into());
-                }
+            let (record, written) = request.write(&root.name, &own, &judged, tell).await;
+            match written {
+                Ok(()) => {}
+                // Whether it was written, the next look tells.
+                Err(error) if error.may_have_run() => {}
+                Err(error) if error.is_disconnected() => return Err(error.into()),
                 Err(error) => return Ok(without(&error.to_string(), &observe).await),
+            }
+            match request.is_alone(&root.name, &own, &observe).await? {
+                Ok(seen) => {
+                    let held = Held::keep(request, root.name, own, record);
+                    return Ok((Lock::Held(held), seen));
+                }
+                Err(others) => others,
             }
         } else if tries == 1 {
             return Err(request.taken(judged));
@@ -160,7 +162,7 @@ impl Request<'_> {
         own: &str,
         judged: &Judgement,
         tell: &dyn Fn(&LockRecord),
-    ) -> Result<LockRecord, CallError> {
+    ) -> (LockRecord, Result<(), CallError>) {
         let now = self.client.server_time();
         let record = LockRecord::new(self.who, self.group, self.command, now, self.times.lasts);
         let mut properties = vec![(own.to_owned(), Some(record.text()))];
@@ -170,8 +172,8 @@ impl Request<'_> {
         });
         let gone = judged.leftover.iter().chain(forced);
         properties.extend(gone.map(|key| (key.clone(), None)));
-        self.client.set_user_properties(root, &properties).await?;
-        Ok(record)
+        let written = self.client.set_user_properties(root, &properties).await;
+        (record, written)
     }
 
     /// Reads the locks and observes; gives the others back, with the own lock withdrawn, where
