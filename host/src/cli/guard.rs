@@ -111,13 +111,13 @@ pub(super) async fn lock<T>(
             stop.stop();
         }
     });
-    let taken = tokio::select! {
-        taken = lock::take(&request, place, &tell, observe) => taken,
+    let outcome = tokio::select! {
+        outcome = lock::take(&request, place, &tell, observe) => outcome,
         () = signal.now() => return Err(Failure::Interrupted),
     };
     interrupts.abort();
     let interrupted = signal.is_stopping();
-    match taken {
+    match outcome {
         Ok((Lock::Held(held), _)) if interrupted => {
             held.release().await;
             Err(Failure::Interrupted)

@@ -8,7 +8,8 @@ use super::*;
 use crate::truenas::{Allowed, Client, ConnectOptions, Credentials, Endpoint, Purpose};
 use crate::whoami::WhoAmI;
 
-const ROOT: &str = "tank";
+/// The first pool of the simulator by name.
+const ROOT: &str = "storage";
 
 async fn start(faults: Vec<Fault>) -> Running {
     let world = WorldBuilder::example(Version::default())
@@ -152,9 +153,19 @@ async fn a_held_lock_is_renewed() {
 async fn whoever_is_forced_out_is_told_and_does_not_write_the_lock_again() {
     let server = start(Vec::new()).await;
     let (client, who, other) = (connect(&server).await, WhoAmI::ask(), WhoAmI::ask());
-    let first = held(get(&request(&client, &who)).await);
+    // Rarely enough not to be in the middle of a renewal.
+    let times = Times {
+        lasts: Duration::from_secs(60),
+        renewed: Duration::from_millis(300),
+    };
+    let one = Request {
+        times,
+        ..request(&client, &who)
+    };
+    let first = held(get(&one).await);
     let force = Request {
         force: true,
+        times,
         ..request(&client, &other)
     };
     let told = std::cell::Cell::new(0);

@@ -8,10 +8,13 @@ use tnvm_suite::{Background, Lab};
 
 const ONE: &str = "web: {count: 1, cpu: 1, memory: 1GiB, disk: {a: 1}, network: {lan: br0}}\n";
 
+/// The root dataset of the first pool by name.
+const ROOT: &str = "storage";
+
 /// The locks on the server.
 fn locks(lab: &Lab) -> Vec<Value> {
     lab.change(|world| {
-        let properties = &world.datasets["tank"].user_properties;
+        let properties = &world.datasets[ROOT].user_properties;
         let locks = properties
             .iter()
             .filter(|(key, _)| key.starts_with("tnvm:lock-"));
@@ -32,7 +35,7 @@ fn foreign_lock(lab: &Lab, group: &str, expires: u64) {
     let lock = json!({"group": group, "user": "alice", "host": "faraway", "machine": "0", "pid": 1,
         "started": 1, "command": "apply", "since": now() - 10, "expires": expires, "tnvm": "9"});
     lab.change(|world| {
-        let root = world.datasets.get_mut("tank").unwrap();
+        let root = world.datasets.get_mut(ROOT).unwrap();
         let properties = &mut root.user_properties;
         properties.insert("tnvm:lock-faraway".into(), lock.to_string());
     });
@@ -41,8 +44,9 @@ fn foreign_lock(lab: &Lab, group: &str, expires: u64) {
 /// A create that stands still before its first VM, with its lock taken.
 fn held(lab: &Lab, arguments: &[&str]) -> Background {
     lab.inject(Fault::on("vm.create", Effect::Delay { ms: 3_000 }));
+    let before = lab.journal().count("vm.create");
     let running = lab.spawn(&[&["create"], arguments].concat());
-    lab.wait_until("a VM", |journal| journal.count("vm.create") > 0);
+    lab.wait_until("a VM", |journal| journal.count("vm.create") > before);
     running
 }
 
@@ -136,7 +140,7 @@ fn every_change_is_one_line_of_the_audit_and_no_line_holds_a_secret() {
             "{shown}"
         );
     }
-    let of = |method: &str| lines.iter().filter(move |line| line["method"] == method);
+    let of = |method: &'static str| lines.iter().filter(move |line| line["method"] == method);
     assert!(of("vm.create").all(|line| line["plan"].is_string() && line["command"] == "create"));
     assert!(of("vm.delete").any(|line| line["command"] == "destroy"));
     let failed: Vec<_> = lines.iter().filter(|line| line["result"] != "ok").collect();
@@ -221,7 +225,9 @@ fn another_group_is_not_hindered() {
     let lab = Lab::new();
     lab.config(ONE);
     let first = held(&lab, &[]);
-    let other = ONE.replace("web", "db");
+    let other = ONE
+        .replace("web", "db")
+        .replace("cpu: 1,", "cpu: 1, display: {port: 6100},");
     lab.write("other/config.yaml", &format!("storage: {{pool_path: tank/kubernetes, cdrom_path: /mnt/tank/iso/metal-amd64.iso}}\n{other}"));
     let _ = lab
         .tnvm(&[
