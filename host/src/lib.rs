@@ -4,14 +4,19 @@
 //! `cli` → `config` → `template` → `resolve` (with `plugin`) → `plan` → `execute` → `truenas`.
 //! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where,
 //! `mark` the one for whose a VM or zvol is. Of `resolve`, `plan` and `execute` know its values alone.
+//! `audit` and `lock` guard every change; they know the client, and `cli` alone knows them.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod execute;
+pub mod lock;
 pub mod mark;
 pub mod plan;
 pub mod plugin;
 pub mod resolve;
 pub mod template;
+pub mod timestamp;
 pub mod truenas;
+pub mod whoami;

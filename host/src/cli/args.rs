@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Provisions virtual machines on TrueNAS
@@ -86,6 +87,24 @@ pub(super) struct Global {
     /// Send a password over ws:// to another machine
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) allow_plaintext: bool,
+    /// Refuse every change before it is sent, whatever the command; it still shows what it would do
+    #[arg(
+        long,
+        global = true,
+        env = "TNVM_READ_ONLY",
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Safety"
+    )]
+    pub(super) read_only: bool,
+    /// Where a line per change is added; default: audit.jsonl in the user's folder for state
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TNVM_AUDIT_LOG",
+        help_heading = "Safety"
+    )]
+    pub(super) audit_log: Option<PathBuf>,
     /// How to print data
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub(super) output: Format,
@@ -122,6 +141,9 @@ pub(super) struct CreateArgs {
     /// What becomes of a VM that fails
     #[arg(long, value_enum, default_value_t = OnFailureArg::Rollback)]
     pub(super) on_failure: OnFailureArg,
+    /// Remove the lock that another run holds on the group; only when it is sure not to run
+    #[arg(long)]
+    pub(super) force_unlock: bool,
 }
 
 /// Arguments of `destroy`.
@@ -136,6 +158,9 @@ pub(super) struct DestroyArgs {
     /// How many VMs to work on side by side; 1 is strictly one call at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) concurrency: Option<u16>,
+    /// Remove the lock that another run holds on the group; only when it is sure not to run
+    #[arg(long)]
+    pub(super) force_unlock: bool,
 }
 
 /// Arguments of `list`.

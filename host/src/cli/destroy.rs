@@ -2,12 +2,14 @@
 
 use super::args::{DestroyArgs, Global};
 use super::exit::{Exit, Failure};
+use super::guard;
 use super::output::Output;
 use super::prepare::{Scope, Secrets, scope};
 use super::run::{Run, run, show_only};
 use super::session;
 use crate::execute::OnFailure;
-use crate::plan::{DestroyOptions, Plan, PlanView, Selection, plan_destroy};
+use crate::plan::{DestroyOptions, Observed, Plan, PlanView, Selection, plan_destroy};
+use crate::truenas::Purpose;
 
 /// Runs the command.
 pub(super) async fn destroy(
@@ -21,9 +23,15 @@ pub(super) async fn destroy(
         &scope.environment,
         scope.config.as_ref(),
         args.concurrency,
+        if args.dry_run {
+            Purpose::Look
+        } else {
+            Purpose::Destroy
+        },
+        output,
     )
     .await?;
-    let outcome = destroy_on(&session, &scope, args, output).await;
+    let outcome = destroy_on(&session, &scope, global, args, output).await;
     session.close().await;
     outcome
 }
@@ -31,35 +39,64 @@ pub(super) async fn destroy(
 async fn destroy_on(
     session: &session::Session,
     scope: &Scope,
+    global: &Global,
     args: &DestroyArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let observed = session::observe_everything(&session.client).await?;
-    let (plan, problems) = plan_destroy(
-        &scope.group,
-        &DestroyOptions {
-            selection: &Selection::all(),
-            protected: &scope.protected,
-            with_snapshots: false,
-        },
-        &observed,
-    );
-    if problems.has_errors() {
-        return Err(Failure::Problems(problems));
-    }
+    let observe = async || session::observe_everything(&session.client).await;
+    let (place, observed) = tokio::join!(guard::look(session), observe());
+    let plan_of = |observed: &Observed| {
+        let (plan, problems) = plan_destroy(
+            &scope.group,
+            &DestroyOptions {
+                selection: &Selection::all(),
+                protected: &scope.protected,
+                with_snapshots: false,
+            },
+            observed,
+        );
+        if problems.has_errors() {
+            return Err(Failure::Problems(problems));
+        }
+        Ok((plan, problems))
+    };
+    let (plan, problems) = plan_of(&observed?)?;
     output.problems(&problems);
     if args.dry_run {
         show_only(&plan, output);
         return Ok(Exit::Done);
     }
+    if global.read_only && !plan.is_empty() {
+        show_only(&plan, output);
+        return Err(guard::read_only());
+    }
     let ask = !plan.is_empty() && !args.yes;
     if ask {
         confirm(&plan, output)?;
     }
+    let mut lock = None;
+    if !plan.is_empty() {
+        let force = args.force_unlock;
+        let (held, observed) =
+            guard::lock(session, place, &plan.group, force, output, observe).await?;
+        let again = observed.and_then(|observed| plan_of(&observed));
+        let refused = match again {
+            Ok((again, _)) if again == plan => None,
+            // What is removed is what was shown and agreed to, and nothing else.
+            Ok(_) => Some(guard::changed_meanwhile()),
+            Err(failure) => Some(failure),
+        };
+        if let Some(failure) = refused {
+            guard::unlock(held).await;
+            return Err(failure);
+        }
+        lock = held;
+    }
     let secrets = Secrets::of(&scope.environment);
     let run_it = Run {
         plan: &plan,
-        client: &session.client,
+        session,
+        lock,
         secrets: &secrets,
         concurrency: args.concurrency,
         on_failure: OnFailure::Keep,

@@ -46,6 +46,15 @@ pub(super) enum Failure {
         /// What to do.
         help: Option<String>,
     },
+    /// A guard forbids it; nothing was changed.
+    Refused {
+        /// What happened.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// The user interrupted before the first change.
+    Interrupted,
     /// The user did not consent.
     NotConfirmed(String),
 }
@@ -58,7 +67,8 @@ impl Failure {
             Self::Problems(problems) if problems.iter().any(|one| one.refusal) => Exit::Refused,
             Self::Problems(_) => Exit::Usage,
             Self::Connection { .. } => Exit::Connection,
-            Self::NotConfirmed(_) => Exit::Refused,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Refused { .. } | Self::NotConfirmed(_) => Exit::Refused,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::output::{Meaning, Output, cell, meant};
 use super::prepare::optional_config;
 use super::session;
 use crate::plan::{ObservedDevice, ObservedVm, PowerState, size, summary};
+use crate::truenas::Purpose;
 
 /// One VM as `-o json` gives it. Members are added, never renamed.
 #[derive(Debug, Serialize)]
@@ -43,7 +44,15 @@ pub(super) async fn list(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (environment, config) = optional_config(global, output)?;
-    let session = session::open(global, &environment, config.as_ref(), None).await?;
+    let session = session::open(
+        global,
+        &environment,
+        config.as_ref(),
+        None,
+        Purpose::Look,
+        output,
+    )
+    .await?;
     let observed = session::observe_vms(&session.client).await;
     let host = session.host.clone();
     session.close().await;

@@ -6,6 +6,7 @@ mod args;
 mod create;
 mod destroy;
 mod exit;
+mod guard;
 mod list;
 mod logging;
 mod mask;

@@ -155,6 +155,11 @@ impl Output {
                     self.note(&format!("  help: {help}"));
                 }
             }
+            Failure::Refused { message, help } => {
+                self.error(message);
+                self.note(&format!("  help: {help}"));
+            }
+            Failure::Interrupted => self.note("interrupted; nothing was changed"),
             Failure::NotConfirmed(message) => self.error(message),
         }
     }

@@ -2,14 +2,18 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use super::exit::{self, Exit};
+use super::guard;
 use super::output::{Meaning, Output, cell, meant};
 use super::progress;
+use super::session::Session;
 use crate::execute::{
     ExecuteOptions, Failure, OnFailure, Outcome, Report, SecretSource, StopSignal, VmReport,
     execute,
 };
+use crate::lock::Held;
 use crate::plan::{Plan, PlanKind, PlanView};
 use crate::truenas::Client;
 
@@ -17,8 +21,10 @@ use crate::truenas::Client;
 pub(super) struct Run<'a> {
     /// The plan.
     pub(super) plan: &'a Plan,
-    /// The client.
-    pub(super) client: &'a Client,
+    /// The connection.
+    pub(super) session: &'a Session,
+    /// The lock of the group; released when the plan is carried out.
+    pub(super) lock: Option<Held>,
     /// Where secrets come from.
     pub(super) secrets: &'a dyn SecretSource,
     /// VMs side by side, if the user says.
@@ -54,22 +60,30 @@ struct Summary {
 }
 
 /// Shows the plan, executes it, prints the result.
-pub(super) async fn run(run: Run<'_>, output: &Output) -> Result<Exit, exit::Failure> {
+pub(super) async fn run(mut run: Run<'_>, output: &Output) -> Result<Exit, exit::Failure> {
     let view = PlanView::from(run.plan);
     if !output.is_json() && !run.shown {
         output.plan(&view);
     }
-    let report = execute_watched(&run, output).await;
+    if let Some(audit) = &run.session.audit {
+        audit.about_plan(run.plan);
+    }
+    let lost = run.lock.as_ref().map(Held::lost);
+    let report = execute_watched(&run, lost.clone(), output).await;
+    guard::unlock(run.lock.take()).await;
+    let lost = lost.is_some_and(|lost| lost.borrow().is_some());
     if output.is_json() {
         output.json(&Printed {
             plan: &view,
             vms: &report.vms,
-            summary: summary(&report, run.client),
+            summary: summary(&report, &run.session.client),
         });
     } else if !run.plan.is_empty() {
         print(&report, run.plan.kind, output);
     }
-    Ok(if report.interrupted {
+    Ok(if report.interrupted && lost {
+        Exit::Refused
+    } else if report.interrupted {
         Exit::Interrupted
     } else if report.is_success() {
         Exit::Done
@@ -88,7 +102,11 @@ pub(super) fn show_only(plan: &Plan, output: &Output) {
     }
 }
 
-async fn execute_watched(run: &Run<'_>, output: &Output) -> Report {
+async fn execute_watched(
+    run: &Run<'_>,
+    lost: Option<watch::Receiver<Option<String>>>,
+    output: &Output,
+) -> Report {
     let mut options = ExecuteOptions::new(run.secrets);
     options.on_failure = run.on_failure;
     if let Some(concurrency) = run.concurrency {
@@ -97,6 +115,7 @@ async fn execute_watched(run: &Run<'_>, output: &Output) -> Report {
     let (stop, signal) = StopSignal::new();
     let watching = progress::watch(*output);
     let note = *output;
+    let losing = tokio::spawn(guard::stop_when_lost(lost, stop.clone(), *output));
     let interrupts = tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             note.note(
@@ -105,8 +124,10 @@ async fn execute_watched(run: &Run<'_>, output: &Output) -> Report {
             stop.stop();
         }
     });
-    let report = execute(run.plan, run.client, &options, watching.reporter(), signal).await;
+    let client = &run.session.client;
+    let report = execute(run.plan, client, &options, watching.reporter(), signal).await;
     interrupts.abort();
+    losing.abort();
     watching.finish().await;
     report
 }

@@ -1,17 +1,24 @@
 //! One login for a whole command, and what commands read over it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::args::Global;
 use super::exit::Failure;
+use super::guard;
+use super::output::Output;
+use crate::audit::AuditLog;
 use crate::config::{self, Config, Environment};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm};
 use crate::resolve::Desired;
 use crate::truenas::{
-    CallError, Client, ConnectOptions, Credentials, Endpoint, Fingerprint, TlsOptions,
+    Allowed, CallError, CallObserver, Client, ConnectOptions, Credentials, Endpoint, Fingerprint,
+    Purpose, TlsOptions,
 };
+use crate::whoami::WhoAmI;
 
 /// A logged-in connection.
 #[derive(Debug)]
@@ -20,16 +27,28 @@ pub(super) struct Session {
     pub(super) client: Client,
     /// The host as the user named it.
     pub(super) host: String,
+    /// Who runs this.
+    pub(super) who: WhoAmI,
+    /// What the connection is for.
+    pub(super) purpose: Purpose,
+    /// Whether anything may be changed: not by a command that only looks, and not read-only.
+    pub(super) may_change: bool,
+    /// Where changes are written down; none where nothing may be changed, or there is no place.
+    pub(super) audit: Option<Arc<AuditLog>>,
 }
 
 /// Connects and logs in, once. With one VM at a time there is also one call at a time, reading
-/// included, for servers that take no more.
+/// included, for servers that take no more. Only what the purpose needs can be called.
 pub(super) async fn open(
     global: &Global,
     environment: &Environment,
     config: Option<&Config>,
     vms_at_once: Option<u16>,
+    purpose: Purpose,
+    output: &Output,
 ) -> Result<Session, Failure> {
+    let who = WhoAmI::ask();
+    let audit = guard::audit(global, purpose, &who, output)?;
     let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
     let connection = environment
         .connection(global.host.as_deref(), &section)
@@ -63,6 +82,8 @@ pub(super) async fn open(
             fingerprint,
         },
         allow_plaintext: global.allow_plaintext,
+        allowed: Allowed::of(purpose).read_only(global.read_only),
+        audit: audit.clone().map(|log| log as Arc<dyn CallObserver>),
         ..default
     };
     let credentials = match connection.credentials {
@@ -88,6 +109,10 @@ pub(super) async fn open(
     Ok(Session {
         client,
         host: endpoint.host(),
+        who,
+        purpose,
+        may_change: purpose != Purpose::Look && !global.read_only,
+        audit,
     })
 }
 
@@ -163,7 +188,7 @@ pub(super) async fn fact(client: &Client, kind: &str) -> Result<Value, Failure> 
 }
 
 /// A read before the first change failed: nothing was changed.
-fn broken(cause: &CallError) -> Failure {
+pub(super) fn broken(cause: &CallError) -> Failure {
     Failure::Connection {
         message: cause.to_string(),
         help: cause.help().map(str::to_owned),

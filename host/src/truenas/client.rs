@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::allowed::Allowed;
 use super::auth::Credentials;
 use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs;
 use super::method::Method;
+use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::Profile;
 use super::reconnect::{Line, Opener};
@@ -36,6 +38,8 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    allowed: Allowed,
+    observed: Option<Observed>,
 }
 
 impl Drop for Shared {
@@ -66,13 +70,14 @@ impl Client {
     ) -> Result<Self, ConnectError> {
         let counters = Arc::<Counters>::default();
         let open = opener(endpoint, credentials, options, &counters);
-        Self::over(endpoint, options.call_timeout, counters, open).await
+        Self::over(endpoint, credentials.username(), options, counters, open).await
     }
 
     /// Over connections that are made in this way.
     pub(super) async fn over(
         endpoint: &Endpoint,
-        call_timeout: Option<Duration>,
+        login: &str,
+        options: &ConnectOptions,
         counters: Arc<Counters>,
         open: Opener,
     ) -> Result<Self, ConnectError> {
@@ -80,14 +85,22 @@ impl Client {
         let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
         let profile = Profile::new(&server.version);
+        let observed = options.audit.clone().map(|observer| Observed {
+            observer,
+            endpoint: endpoint.to_string(),
+            hostname: server.hostname.clone(),
+            login: login.to_owned(),
+        });
         Ok(Self {
             shared: Arc::new(Shared {
                 line: Arc::new(Line::new(opened.connection, server, open)),
                 endpoint: endpoint.clone(),
                 counters,
-                call_timeout,
+                call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                allowed: options.allowed,
+                observed,
             }),
         })
     }
@@ -100,10 +113,28 @@ impl Client {
     /// # Errors
     /// [`CallError`] says which kind, and [`CallError::may_have_run`] whether to look before going on.
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
+        self.check(method)?;
+        let watch = self.watch(method, &params);
+        let result = self.shared.line.call(method, &params).await;
+        if let Some(watch) = watch {
+            watch.ended(&result);
+        }
+        result
+    }
+
+    /// Begins to observe a call that changes something.
+    fn watch<'a>(&'a self, method: Method, params: &'a [Value]) -> Option<Watch<'a>> {
+        let observed = self.shared.observed.as_ref()?;
+        method.mutates().then(|| observed.watch(method, params))
+    }
+
+    /// What may not be sent is refused here, before anything else.
+    fn check(&self, method: Method) -> Result<(), CallError> {
         if method == Method::Login {
             return Err(CallError::TwoLogins);
         }
-        self.shared.line.call(method, &params).await
+        let allowed = self.shared.allowed.check(method);
+        allowed.map_err(|why| CallError::NotAllowed { method, why })
     }
 
     /// Calls a method that is a job and waits until it has ended.
@@ -111,11 +142,22 @@ impl Client {
     /// # Errors
     /// As [`call`](Self::call); a job that failed or was aborted is an error like a refused call.
     pub async fn job(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
+        self.check(method)?;
+        // A job is one call, that ends when the job does.
+        let watch = self.watch(method, &params);
+        let result = self.run_job(method, &params).await;
+        if let Some(watch) = watch {
+            watch.ended(&result);
+        }
+        result
+    }
+
+    async fn run_job(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
         let after = self.shared.call_timeout.unwrap_or_else(|| method.timeout());
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
         self.shared.line.want_events().await?;
-        let answer = self.call(method, params).await?;
+        let answer = self.shared.line.call(method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::allowed::Forbidden;
 use super::loss::{DisconnectReason, LossReason};
 use super::method::Method;
 
@@ -71,6 +72,14 @@ pub enum CallError {
     /// A login on a connection that is logged in. It was not sent.
     #[error("{} was not sent: the connection is logged in", Method::Login)]
     TwoLogins,
+    /// The connection may not be used for this. It was not sent.
+    #[error("{method} was not sent: {why}")]
+    NotAllowed {
+        /// The method.
+        method: Method,
+        /// Why not.
+        why: Forbidden,
+    },
     /// The connection ended before the answer. This answer is lost; the client connects again by
     /// itself, so that other calls can succeed.
     #[error("the connection ended during {method}: {why}{}", maybe(*may_have_run))]
@@ -135,6 +144,7 @@ impl CallError {
             | Self::TooLarge { method, .. }
             | Self::MaskedSecret { method, .. }
             | Self::FixedAttribute { method, .. }
+            | Self::NotAllowed { method, .. }
             | Self::Disconnected { method, .. }
             | Self::ConnectionLost { method, .. }
             | Self::TimedOut { method, .. }
@@ -202,6 +212,13 @@ impl CallError {
             } => "check key or password and the certificate, then run the command again",
             Self::Disconnected { .. } | Self::ConnectionLost { .. } | Self::TimedOut { .. } => {
                 "run the command again: it looks at what is there and goes on from that"
+            }
+            Self::NotAllowed {
+                why: Forbidden::ReadOnly,
+                ..
+            } => "leave `--read-only` away and unset TNVM_READ_ONLY to change something",
+            Self::NotAllowed { .. } => {
+                "this is a fault of tnvm, and nothing was done: please report it"
             }
             Self::Unsupported { .. } => "update the server to TrueNAS 25.10 or newer",
             Self::Protocol { .. } | Self::TwoLogins => {

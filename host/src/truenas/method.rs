@@ -76,6 +76,42 @@ pub enum Method {
 }
 
 impl Method {
+    /// All of them, in the order of their declaration.
+    pub const ALL: &[Self] = &[
+        Self::Login,
+        Self::Logout,
+        Self::GetJobs,
+        Self::Subscribe,
+        Self::FileStat,
+        Self::FileSystemStat,
+        Self::DatasetCreate,
+        Self::DatasetDelete,
+        Self::DatasetQuery,
+        Self::DatasetUpdate,
+        Self::SnapshotQuery,
+        Self::ZfsSnapshotQuery,
+        Self::SystemHostId,
+        Self::SystemInfo,
+        Self::SystemVersion,
+        Self::VmCreate,
+        Self::VmDelete,
+        Self::VmAvailableMemory,
+        Self::VmPowerOff,
+        Self::VmQuery,
+        Self::VmStart,
+        Self::VmStatus,
+        Self::VmStop,
+        Self::VmUpdate,
+        Self::BindChoices,
+        Self::DeviceCreate,
+        Self::DeviceDelete,
+        Self::DeviceUpdate,
+        Self::DiskChoices,
+        Self::NicChoices,
+        Self::PciChoices,
+        Self::UsbChoices,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of configs, plans or plugins: it carries calls and says truthfully how they ended.
 
+mod allowed;
 mod auth;
 mod client;
 mod connect;
@@ -16,6 +17,7 @@ mod limits;
 mod loss;
 mod method;
 mod methods;
+mod observer;
 mod options;
 mod pending;
 mod profile;
@@ -29,6 +31,7 @@ mod timeouts;
 mod tls;
 mod version;
 
+pub use allowed::{Allowed, Forbidden, Purpose};
 pub use auth::{Credentials, LoginRefusal};
 pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
@@ -41,6 +44,7 @@ pub use methods::{
     DatasetEntry, DeviceChange, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus,
     VolumeSpec,
 };
+pub use observer::{CallObserver, CallOutcome, CallRecord};
 pub use options::{ConnectOptions, TlsOptions};
 pub use session::ServerInfo;
 pub use stats::CallStats;

@@ -1,12 +1,16 @@
 //! How a connection is to be made.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::allowed::Allowed;
 use super::fingerprint::Fingerprint;
 use super::limits;
+use super::observer::CallObserver;
 
-/// How a connection is to be made. The default: verified TLS, waiting as the table of methods says.
+/// How a connection is to be made. The default: verified TLS, waiting as the table of methods
+/// says, and nothing that changes the server: who wants to change something says so.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// Whom to trust.
@@ -18,6 +22,10 @@ pub struct ConnectOptions {
     pub call_timeout: Option<Duration>,
     /// Calls in flight, 1 to 14; more are cut to 14, since the server runs 10 and refuses the 21st.
     pub concurrency: usize,
+    /// Which methods may be called; checked before a call is sent.
+    pub allowed: Allowed,
+    /// Is told of every mutating call.
+    pub audit: Option<Arc<dyn CallObserver>>,
 }
 
 impl Default for ConnectOptions {
@@ -27,6 +35,8 @@ impl Default for ConnectOptions {
             allow_plaintext: false,
             call_timeout: None,
             concurrency: limits::CALLS,
+            allowed: Allowed::default(),
+            audit: None,
         }
     }
 }

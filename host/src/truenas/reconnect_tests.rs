@@ -15,6 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::allowed::Allowed;
 use super::auth::Credentials;
 use super::client::Client;
 use super::connect_error::ConnectError;
@@ -67,7 +68,11 @@ impl Nas {
             let opening = async move { nas.open(&endpoint).await };
             Box::pin(opening) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
         });
-        let client = Client::over(&endpoint, None, Arc::default(), open).await;
+        let options = ConnectOptions {
+            allowed: Allowed::everything(),
+            ..ConnectOptions::default()
+        };
+        let client = Client::over(&endpoint, "root", &options, Arc::default(), open).await;
         client.expect("a connection")
     }
 
@@ -224,7 +229,10 @@ async fn a_server_that_restarts_is_ridden_out() {
     let client = nas.client().await;
     let begin = Instant::now();
     client.query_vms().await.expect("an answer");
-    assert_eq!(begin.elapsed(), timeouts::RECONNECT[..4].iter().sum());
+    assert_eq!(
+        begin.elapsed(),
+        timeouts::RECONNECT[..4].iter().sum::<Duration>()
+    );
     // Where nobody listens nobody logs in.
     assert_eq!(nas.calls("auth.login_ex"), [0, 4]);
 }
@@ -246,7 +254,10 @@ async fn after_the_last_attempt_everybody_is_told() {
         assert!(error.to_string().contains("5 attempts"), "{error}");
         assert!(error.to_string().contains("cannot connect"), "{error}");
     }
-    assert_eq!(begin.elapsed(), timeouts::RECONNECT.iter().sum());
+    assert_eq!(
+        begin.elapsed(),
+        timeouts::RECONNECT.iter().sum::<Duration>()
+    );
     assert!(
         client
             .query_vms()

@@ -14,7 +14,7 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use tnvm::truenas::{Client, ConnectError, ConnectOptions, Credentials, Endpoint};
+use tnvm::truenas::{Allowed, Client, ConnectError, ConnectOptions, Credentials, Endpoint};
 
 /// A call that arrived.
 #[derive(Clone, Debug)]
@@ -136,6 +136,7 @@ impl Server {
         // A test that waits for what never comes fails soon instead of hanging.
         let options = ConnectOptions {
             call_timeout: Some(Duration::from_secs(5)),
+            allowed: Allowed::everything(),
             ..ConnectOptions::default()
         };
         Client::connect(&self.endpoint(), &password(), &options).await

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use std::time::SystemTime;
 
 use tnvm::truenas::{
-    CallError, Client, ConnectOptions, Credentials, DeviceChange, Endpoint, VolumeSpec,
+    Allowed, CallError, Client, ConnectOptions, Credentials, DeviceChange, Endpoint, VolumeSpec,
 };
 use tnvm_simulator::{Effect, Fault, Options, Running, Simulator, WorldBuilder};
 
@@ -22,7 +22,11 @@ async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
         key: simulator.api_key().into(),
     };
     let endpoint = Endpoint::parse(&simulator.url()).unwrap();
-    let client = Client::connect(&endpoint, &credentials, &ConnectOptions::default())
+    let options = ConnectOptions {
+        allowed: Allowed::everything(),
+        ..ConnectOptions::default()
+    };
+    let client = Client::connect(&endpoint, &credentials, &options)
         .await
         .unwrap();
     (simulator, client)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Map, Value, json};
-use tnvm::truenas::{Client, ConnectOptions, Credentials, Endpoint};
+use tnvm::truenas::{Allowed, Client, ConnectOptions, Credentials, Endpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
@@ -91,6 +91,7 @@ impl Server {
         };
         let options = ConnectOptions {
             call_timeout: Some(timeout),
+            allowed: Allowed::everything(),
             ..ConnectOptions::default()
         };
         let endpoint = Endpoint::parse(&endpoint).unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tnvm::execute::{ObserveRequest, Outcome, observe};
 use tnvm::plan::{Plan, PowerState, Step};
 use tnvm::resolve::DesiredDevice;
-use tnvm::truenas::{Client, ConnectOptions, Credentials, Endpoint};
+use tnvm::truenas::{Allowed, Client, ConnectOptions, Credentials, Endpoint};
 use tnvm_simulator::{Effect, Fault, Options, Running, Simulator, WorldBuilder};
 
 use super::plans::{
@@ -25,7 +25,11 @@ async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
         key: simulator.api_key().into(),
     };
     let endpoint = Endpoint::parse(&simulator.url()).unwrap();
-    let client = Client::connect(&endpoint, &credentials, &ConnectOptions::default())
+    let options = ConnectOptions {
+        allowed: Allowed::everything(),
+        ..ConnectOptions::default()
+    };
+    let client = Client::connect(&endpoint, &credentials, &options)
         .await
         .unwrap();
     (simulator, client)

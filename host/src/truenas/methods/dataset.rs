@@ -229,6 +229,19 @@ impl Client {
             .ok_or_else(|| CallError::protocol(Method::DatasetQuery, "a row without id or type"))
     }
 
+    /// The root datasets of the pools: all filesystems without a `/` in their names, in their order.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn root_datasets(&self) -> Result<Vec<DatasetEntry>, CallError> {
+        let mut query = dataset_query(
+            json!(["id", "rnin", "/"]),
+            json!({"properties": PROPERTIES}),
+        );
+        query.filters.push(json!(["type", "=", "FILESYSTEM"]));
+        self.datasets(&query).await
+    }
+
     /// Makes a zvol.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::query::Options;
 use crate::world::machine::date;
-use crate::world::{Dataset, Kind, World, pool_of};
+use crate::world::{Dataset, Kind, World, parent_of, pool_of};
 
 /// Properties with defaults, by the name in the answer, the ZFS name, the default, and whether
 /// filesystems and zvols have it.
@@ -130,16 +130,7 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
     all.insert("pool".into(), json!(pool_of(&dataset.name)));
     all.insert("children".into(), children(world, dataset, options));
     if options.extra_flag("retrieve_user_props", true) {
-        let properties: Map<String, Value> = dataset
-            .user_properties
-            .iter()
-            .map(|(key, value)| {
-                (
-                    key.clone(),
-                    shown(json!(value), value, json!(value), "LOCAL"),
-                )
-            })
-            .collect();
+        let properties = user_properties(world, dataset);
         all.insert("user_properties".into(), Value::Object(properties));
     }
     all.extend(entry);
@@ -155,6 +146,26 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
         all.insert("snapshots".into(), Value::Array(snapshots));
     }
     Value::Object(all)
+}
+
+/// Its own user properties, and those of the datasets above it that it inherits; the nearest wins.
+/// What was set here is recorded on 25.10.7, inheritance is by the rules of ZFS.
+fn user_properties(world: &World, dataset: &Dataset) -> Map<String, Value> {
+    let mut properties = Map::new();
+    let mut place = Some(dataset);
+    while let Some(here) = place {
+        let is_own = here.name == dataset.name;
+        let source = if is_own { "LOCAL" } else { "INHERITED" };
+        for (key, value) in &here.user_properties {
+            let mut property = shown(json!(value), value, json!(value), source);
+            if let (false, Some(members)) = (is_own, property.as_object_mut()) {
+                members.insert("source_info".into(), json!(here.name));
+            }
+            properties.entry(key.clone()).or_insert(property);
+        }
+        place = parent_of(&here.name).and_then(|above| world.datasets.get(above));
+    }
+    properties
 }
 
 fn put_usage(world: &World, dataset: &Dataset, put: &mut impl FnMut(&str, &str, Value)) {
@@ -282,6 +293,26 @@ fn humanized(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_property_is_inherited_and_the_nearest_one_wins() {
+        let mut world = World::example(crate::Version::default());
+        for (name, key, value) in [
+            ("tank", "a:far", "1"),
+            ("tank", "a:both", "1"),
+            ("tank/kubernetes", "a:both", "2"),
+        ] {
+            let dataset = world.datasets.get_mut(name).unwrap();
+            dataset.user_properties.insert(key.into(), value.into());
+        }
+        let found = user_properties(&world, &world.datasets["tank/kubernetes"]);
+        assert_eq!(found["a:far"]["source"], "INHERITED");
+        assert_eq!(found["a:far"]["source_info"], "tank");
+        assert_eq!(
+            (&found["a:both"]["source"], &found["a:both"]["value"]),
+            (&json!("LOCAL"), &json!("2"))
+        );
+    }
 
     #[test]
     fn sizes_read_like_the_servers() {

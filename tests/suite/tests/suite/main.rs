@@ -11,6 +11,7 @@
 mod create;
 mod destroy;
 mod failures;
+mod guard;
 mod independent;
 mod input;
 mod interrupt;

@@ -1,0 +1,179 @@
+//! The guards of a run, in words for the user: read-only, the audit, and the lock of the group.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::args::Global;
+use super::exit::Failure;
+use super::output::Output;
+use super::session::{self, Session};
+use crate::audit::AuditLog;
+use crate::diagnostic::Diagnostic;
+use crate::execute::{StopHandle, StopSignal};
+use crate::lock::{self, Held, Lock, LockError, LockRecord, Look, Request, Times};
+use crate::truenas::Purpose;
+use crate::whoami::WhoAmI;
+
+/// The refusal of a run that has something to change but must not.
+pub(super) fn read_only() -> Failure {
+    Failure::Refused {
+        message: "nothing was changed: this run is read-only".to_owned(),
+        help: "leave `--read-only` away and unset TNVM_READ_ONLY to do what is shown above"
+            .to_owned(),
+    }
+}
+
+/// The refusal of a run whose plan is no longer the one that was agreed to.
+pub(super) fn changed_meanwhile() -> Failure {
+    Failure::Refused {
+        message: "nothing was changed: the server is no longer as it was when the plan was shown"
+            .to_owned(),
+        help: "run the command again, and look at the plan anew".to_owned(),
+    }
+}
+
+/// Opens the audit of a run that may change something. A file that the user named must be there;
+/// without the usual one the run goes on, and says so.
+pub(super) fn audit(
+    global: &Global,
+    purpose: Purpose,
+    who: &WhoAmI,
+    output: &Output,
+) -> Result<Option<Arc<AuditLog>>, Failure> {
+    if purpose == Purpose::Look || global.read_only {
+        return Ok(None);
+    }
+    let open = |path: &_| AuditLog::open(path, who.clone(), purpose.name()).map(Arc::new);
+    if let Some(path) = &global.audit_log {
+        return open(path).map(Some).map_err(|cause| {
+            let problem = Diagnostic::error(cause.to_string())
+                .help("name a file that can be written with --audit-log or TNVM_AUDIT_LOG");
+            Failure::Problems(problem.into())
+        });
+    }
+    let opened = match AuditLog::default_path() {
+        Some(path) => open(&path).map_err(|cause| cause.to_string()),
+        None => Err("there is no folder for the audit file".to_owned()),
+    };
+    Ok(opened
+        .map_err(|cause| {
+            output.note(&format!(
+                "warning: changes are not written down: {cause}; `--audit-log FILE` names another"
+            ));
+        })
+        .ok())
+}
+
+/// Looks for the place of the lock; goes together with the first look at the server.
+pub(super) async fn look(session: &Session) -> Option<Look> {
+    if session.may_change {
+        Some(lock::look(&session.client).await)
+    } else {
+        None
+    }
+}
+
+/// Takes the lock of a group, and looks at the server under it. Ctrl-C is heard when that is done,
+/// so that the lock is not left behind; pressed twice, at once.
+pub(super) async fn lock<T>(
+    session: &Session,
+    place: Option<Look>,
+    group: &str,
+    force: bool,
+    output: &Output,
+    observe: impl AsyncFn() -> T,
+) -> Result<(Option<Held>, T), Failure> {
+    if let Some(audit) = &session.audit {
+        audit.about_group(group);
+    }
+    let place = match place {
+        Some(place) => place,
+        None => lock::look(&session.client).await,
+    };
+    let request = Request {
+        client: &session.client,
+        who: &session.who,
+        group,
+        command: session.purpose.name(),
+        force,
+        times: Times::default(),
+    };
+    let tell = |holder: &LockRecord| {
+        let holder = holder.holder();
+        output.note(&format!(
+            "the lock of group {group} is removed: it was held by {holder}"
+        ));
+    };
+    let (stop, signal) = StopSignal::new();
+    let interrupts = tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            stop.stop();
+        }
+    });
+    let outcome = tokio::select! {
+        outcome = lock::take(&request, place, &tell, observe) => outcome,
+        () = signal.now() => return Err(Failure::Interrupted),
+    };
+    interrupts.abort();
+    let interrupted = signal.is_stopping();
+    match outcome {
+        Ok((Lock::Held(held), _)) if interrupted => {
+            held.release().await;
+            Err(Failure::Interrupted)
+        }
+        Ok(_) if interrupted => Err(Failure::Interrupted),
+        Ok((Lock::Held(held), seen)) => Ok((Some(held), seen)),
+        Ok((Lock::Without(why), seen)) => {
+            output.note(&format!(
+                "warning: group {group} is not locked, so make sure that nobody else works on it: {why}"
+            ));
+            Ok((None, seen))
+        }
+        Err(LockError::Call(cause)) => Err(session::broken(&cause)),
+        Err(LockError::Taken(holders)) => Err(taken(group, &holders)),
+    }
+}
+
+fn taken(group: &str, holders: &[LockRecord]) -> Failure {
+    let held: Vec<String> = holders
+        .iter()
+        .map(|lock| format!("{}; its lock expires at {}", lock.holder(), lock.expiry()))
+        .collect();
+    let by = if held.is_empty() {
+        "several runs at the same moment".to_owned()
+    } else {
+        held.join(", and by ")
+    };
+    Failure::Refused {
+        message: format!("nothing was changed: group {group} is held by {by}"),
+        help: "wait until that run has ended; a living one renews its lock, that of a dead one \
+               expires. If it is sure not to run any more, `--force-unlock` removes its lock"
+            .to_owned(),
+    }
+}
+
+/// Releases the lock, if there is one.
+pub(super) async fn unlock(lock: Option<Held>) {
+    if let Some(held) = lock {
+        held.release().await;
+    }
+}
+
+/// Begins nothing more once the lock is lost.
+pub(super) async fn stop_when_lost(
+    lost: Option<watch::Receiver<Option<String>>>,
+    stop: StopHandle,
+    output: Output,
+) {
+    let Some(mut lost) = lost else { return };
+    let why = match lost.wait_for(Option::is_some).await {
+        Ok(why) => why.clone().unwrap_or_default(),
+        // Released: the run is at its end.
+        Err(_) => return,
+    };
+    output.note(&format!(
+        "{why}: finishing the calls in flight and beginning nothing more; the same command goes on from there"
+    ));
+    stop.stop();
+}
