@@ -42,7 +42,7 @@ where
         };
         left -= 1;
         let lost = is_lost(&error);
-        if lost && !error.is_disconnected() {
+        if lost && !error.is_final_loss() {
             was_lost = true;
             tracing::warn!(%error, "the answer is lost, looking whether it was done");
             match look_patiently(this, &look).await {
@@ -78,7 +78,7 @@ where
             Ok(None) => Looked::NotDone,
             Err(error) => {
                 this.run.note_loss(&error);
-                if error.is_disconnected() {
+                if error.is_final_loss() {
                     return Looked::Unknown;
                 }
                 tracing::debug!(%error, "the look failed");
@@ -160,7 +160,7 @@ where
             return Err(error);
         };
         this.run.note_loss(call);
-        if !matches!(call, CallError::Disconnected { .. }) || call.is_disconnected() {
+        if !matches!(call, CallError::Disconnected { .. }) {
             return Err(error);
         }
         match waits.next() {

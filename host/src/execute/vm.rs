@@ -89,7 +89,7 @@ pub(super) async fn start(this: &VmRun<'_>) -> Result<(), StepError> {
             }
         }
         this.run.note_loss(&error);
-        if !is_lost(&error) || error.is_disconnected() {
+        if !is_lost(&error) || error.is_final_loss() {
             break error;
         }
         was_lost = true;
@@ -150,7 +150,7 @@ pub(super) async fn stop(this: &VmRun<'_>) -> Result<(), StepError> {
         }
         match answer {
             Ok(Err(error)) if is_lost(&error) => {
-                if error.is_disconnected() || left == 0 {
+                if error.is_final_loss() || left == 0 {
                     this.run.note_loss(&error);
                     return Err(StepError::Lost(error));
                 }
@@ -183,7 +183,7 @@ pub(super) async fn power_off(this: &VmRun<'_>, id: u64) -> Result<(), StepError
         };
         match (state, answer) {
             (PowerState::Stopped, _) => return Ok(()),
-            (_, Err(error)) if is_lost(&error) && !error.is_disconnected() && left > 0 => {}
+            (_, Err(error)) if is_lost(&error) && !error.is_final_loss() && left > 0 => {}
             (_, Err(error)) => return Err(error.into()),
             (state, Ok(())) => return Err(StepError::NotStopped(state)),
         }
