@@ -16,6 +16,7 @@ use super::server::{Act, IMPATIENT, PATIENT, Server, Vm};
 const ONE_BY_ONE: How = How {
     concurrency: 1,
     on_failure: OnFailure::Rollback,
+    max_unavailable: 1,
 };
 
 #[tokio::test]

@@ -4,9 +4,13 @@
 //! zvols, snapshots) and misbehaves at will; `simulated` has what real servers check on top.
 
 #[cfg(test)]
+mod changing;
+#[cfg(test)]
 mod creating;
 #[cfg(test)]
 mod destroying;
+#[cfg(test)]
+mod losing;
 #[cfg(test)]
 mod observing;
 #[cfg(test)]
