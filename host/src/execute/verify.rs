@@ -53,10 +53,11 @@ where
         }
         this.run.note_loss(&error);
         // A refusal may be the echo of an earlier call that was done after all.
-        if was_lost && !lost {
-            if let Ok(Some(value)) = look().await {
-                return Ok(value);
-            }
+        if was_lost
+            && !lost
+            && let Ok(Some(value)) = look().await
+        {
+            return Ok(value);
         }
         return Err(if was_lost || error.may_have_run() {
             StepError::Lost(error)
