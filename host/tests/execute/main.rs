@@ -16,6 +16,8 @@ mod observing;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod restarting;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod simulated;
