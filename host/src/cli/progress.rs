@@ -57,11 +57,11 @@ fn line(event: &Event) -> Option<String> {
         Event::VmBegan { vm, steps } => Some(format!("{vm}: {steps} steps to do")),
         Event::StepFailed { vm, step, error } => Some(format!("{vm}: {step} failed: {error}")),
         Event::RollbackBegan { vm, objects } => {
-            Some(format!("{vm}: rolling back, {objects} to remove"))
+            Some(format!("{vm}: rolling back, {objects} to undo"))
         }
-        Event::RollbackStepDone { vm, object } => Some(format!("{vm}: removed {object}")),
+        Event::RollbackStepDone { vm, object } => Some(format!("{vm}: undone: {object}")),
         Event::RollbackStepFailed { vm, object, error } => {
-            Some(format!("{vm}: could not remove {object}: {error}"))
+            Some(format!("{vm}: could not undo: {object}: {error}"))
         }
         Event::VmFinished {
             outcome: Outcome::Unchanged,
@@ -78,6 +78,8 @@ const fn word(outcome: Outcome) -> &'static str {
         Outcome::Created => "created",
         Outcome::Completed => "completed",
         Outcome::Started => "started",
+        Outcome::Updated => "changed",
+        Outcome::Restarted => "changed, restarted",
         Outcome::Destroyed => "destroyed",
         Outcome::RolledBack => "rolled back",
         Outcome::Kept => "failed, kept",

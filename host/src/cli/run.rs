@@ -232,6 +232,8 @@ const fn words(outcome: Outcome) -> (&'static str, Meaning) {
         Outcome::Created => ("created", Meaning::Good),
         Outcome::Completed => ("completed", Meaning::Good),
         Outcome::Started => ("started", Meaning::Good),
+        Outcome::Updated => ("changed", Meaning::Good),
+        Outcome::Restarted => ("changed, restarted", Meaning::Good),
         Outcome::Destroyed => ("destroyed", Meaning::Good),
         Outcome::RolledBack => ("failed, rolled back", Meaning::Bad),
         Outcome::Kept => ("failed, kept", Meaning::Bad),

@@ -47,21 +47,21 @@ pub enum Event {
         /// What went wrong, one sentence.
         error: String,
     },
-    /// What this run made for the VM is about to be removed.
+    /// What this run made for the VM is about to be removed, and what it changed to be set back.
     RollbackBegan {
         /// The VM's name.
         vm: String,
-        /// How many things are to be removed.
+        /// How many things are to be undone.
         objects: usize,
     },
-    /// One of them is verified gone.
+    /// One of them is verified gone, or set back.
     RollbackStepDone {
         /// The VM's name.
         vm: String,
-        /// What was removed: `zvol tank/vms/web01-disk0`.
+        /// What was undone: `zvol tank/vms/web01-disk0`, `change of device nic.lan`.
         object: String,
     },
-    /// One of them could not be removed.
+    /// One of them could not be undone.
     RollbackStepFailed {
         /// The VM's name.
         vm: String,
@@ -96,6 +96,10 @@ pub struct StepLabel {
 pub enum Action {
     /// Looks up the secrets the VM's devices need; makes no call.
     ReadSecrets,
+    /// Looks whether the VM is what the plan was made for.
+    LookAtVm,
+    /// Removes devices that a lost answer made twice.
+    RemoveDuplicates,
     /// Makes the VM.
     CreateVm,
     /// Makes a zvol.
@@ -126,6 +130,8 @@ impl fmt::Display for StepLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.action {
             Action::ReadSecrets => "read secrets",
+            Action::LookAtVm => "look at VM",
+            Action::RemoveDuplicates => "remove duplicates of devices",
             Action::CreateVm => "create VM",
             Action::CreateVolume => "create zvol",
             Action::CreateDevice => "create device",

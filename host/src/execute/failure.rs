@@ -2,11 +2,13 @@
 //!
 //! A reason never holds attributes, so it cannot hold a secret.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::events::StepLabel;
 use super::secrets::SecretError;
-use crate::plan::PowerState;
+use crate::plan::{PowerState, size};
 use crate::truenas::CallError;
 
 /// What went wrong with a VM.
@@ -27,6 +29,9 @@ pub struct Failure {
 pub(super) enum StepError {
     #[error(transparent)]
     Call(#[from] CallError),
+    /// No answer, and no look found it done; it may be done, or be done yet.
+    #[error("{0}")]
+    Lost(CallError),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("the connection to the server was lost ({0})")]
@@ -35,8 +40,18 @@ pub(super) enum StepError {
     NoVm,
     #[error("the server started it without an error, yet its state is {0:?}")]
     NotRunning(PowerState),
-    #[error("the server powered it off without an error, yet its state is {0:?}")]
+    #[error("the server switched it off without an error, yet its state is {0:?}")]
     NotStopped(PowerState),
+    #[error("it did not stop within {} s; its state is {state:?}", after.as_secs())]
+    StopTimedOut { after: Duration, state: PowerState },
+    #[error("{0}; the plan was made for another state")]
+    Stale(&'static str),
+    #[error("the VM is active, and the server deletes devices only of a VM that is off")]
+    Active,
+    #[error("it has {}, more than the planned {}; a zvol is never shrunk", size(*is), size(*wanted))]
+    Larger { is: u64, wanted: u64 },
+    #[error("{} from its snapshots would be destroyed with it: {}", count(.0.len(), "clone"), shortened(.0))]
+    Clones(Vec<String>),
     #[error("the server reported success, yet it is still there")]
     StillThere,
     #[error("it carries no ownership mark of this VM, so it is not tnvm's to delete")]
@@ -49,14 +64,23 @@ impl StepError {
     /// What to do next, where more can be said than the reason.
     fn help(&self) -> Option<String> {
         let help = match self {
-            Self::Call(error) => return call_help(error),
+            Self::Call(error) | Self::Lost(error) => return call_help(error),
             Self::Secret(_) => "set the secret, then run the same command again",
             Self::ConnectionLost(_) => {
                 "check the connection, then run the same command again; it goes on from what is there"
             }
             Self::NoVm => "this is a mistake in tnvm; please report it",
             Self::NotRunning(_) => "look at the VM's log on the server: vm.log_file_path",
-            Self::NotStopped(_) => "power it off on the server, then run the same command again",
+            Self::Stale(_) | Self::Active => {
+                "run the same command again: it plans anew from what is there"
+            }
+            Self::Larger { .. } => "set the size in the config to what the zvol has, or more",
+            Self::Clones(_) => {
+                "delete the clones on the server first if they are not needed, or promote them"
+            }
+            Self::NotStopped(_) | Self::StopTimedOut { .. } => {
+                "power it off on the server, then run the same command again"
+            }
             Self::StillThere => {
                 "something on the server still uses it; stop that, then run the same command again"
             }
@@ -66,6 +90,15 @@ impl StepError {
             }
         };
         Some(help.to_owned())
+    }
+
+    /// Whether what failed may have been done all the same.
+    pub(super) fn may_have_run(&self) -> bool {
+        match self {
+            Self::Lost(_) => true,
+            Self::Call(error) => error.may_have_run(),
+            _ => false,
+        }
     }
 
     /// The failure of a step of a VM.

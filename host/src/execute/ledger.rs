@@ -1,4 +1,4 @@
-//! What this run made for one VM, or is about to: the only thing a rollback goes by.
+//! What this run made and changed for one VM, or is about to: the only thing a rollback goes by.
 //!
 //! An entry is written before the call that makes the thing, so that an answer that never comes
 //! leaves a trace too.
@@ -6,7 +6,9 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A thing on the server that belongs to a VM, or the VM itself.
+use crate::plan::size;
+
+/// A thing on the server that belongs to a VM, the VM itself, or a change of one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Object {
     /// The VM.
@@ -17,6 +19,20 @@ pub(super) enum Object {
     Volume { dataset: String },
     /// A device, by its name within the VM.
     Device { name: String },
+    /// Other values of the VM's fields.
+    Fields { names: Vec<String> },
+    /// Other values of a device's attributes.
+    Attributes { device: String, id: u64 },
+    /// That a VM which ran is off.
+    Stopped { name: String },
+    /// That a zvol is bigger; never undone.
+    Growth { dataset: String, from: u64, to: u64 },
+    /// That a device which was there is gone; never undone.
+    DeviceRemoval { name: String },
+    /// That a zvol which was there is gone; never undone.
+    VolumeRemoval { dataset: String },
+    /// That a device has another secret; never undone, since the old one is not known.
+    NewSecret { device: String, names: Vec<String> },
 }
 
 impl fmt::Display for Object {
@@ -26,6 +42,18 @@ impl fmt::Display for Object {
             Self::Running { name } => write!(f, "running state of {name}"),
             Self::Volume { dataset } => write!(f, "zvol {dataset}"),
             Self::Device { name } => write!(f, "device {name}"),
+            Self::Fields { names } => write!(f, "change of {}", names.join(", ")),
+            Self::Attributes { device, .. } => write!(f, "change of device {device}"),
+            Self::Stopped { name } => write!(f, "stop of {name}"),
+            Self::Growth { dataset, from, to } => {
+                let (from, to) = (size(*from), size(*to));
+                write!(f, "growth of zvol {dataset} from {from} to {to}")
+            }
+            Self::DeviceRemoval { name } => write!(f, "removal of device {name}"),
+            Self::VolumeRemoval { dataset } => write!(f, "removal of zvol {dataset}"),
+            Self::NewSecret { device, names } => {
+                write!(f, "new secret of device {device} ({})", names.join(", "))
+            }
         }
     }
 }
@@ -86,6 +114,41 @@ impl Ledger {
         if let Some(entry) = self.entries().get_mut(number) {
             entry.certainty = certainty;
         }
+    }
+
+    /// Notes what became of all entries of a thing.
+    pub(super) fn settle_all(&self, object: &Object, certainty: Certainty) {
+        for entry in self.entries().iter_mut() {
+            if entry.object == *object {
+                entry.certainty = certainty;
+            }
+        }
+    }
+
+    /// The id of the VM that was made, where its answer came.
+    pub(super) fn vm_id(&self) -> Option<u64> {
+        self.entries().iter().find_map(|entry| match entry {
+            Entry {
+                object: Object::Vm { .. },
+                certainty: Certainty::There(id),
+                ..
+            } => *id,
+            _ => None,
+        })
+    }
+
+    /// The ids of the devices that were made, with their names.
+    pub(super) fn devices(&self) -> Vec<(String, u64)> {
+        let entries = self.entries();
+        let ids = entries.iter().filter_map(|entry| match entry {
+            Entry {
+                object: Object::Device { name },
+                certainty: Certainty::There(Some(id)),
+                ..
+            } => Some((name.clone(), *id)),
+            _ => None,
+        });
+        ids.collect()
     }
 
     /// What is there or may be, newest first.

@@ -14,10 +14,14 @@ use super::secrets::SecretSource;
 /// the run.
 pub const DEFAULT_CONCURRENCY: usize = 32;
 
-/// What to do with what this run made for a VM that failed.
+/// VMs that may be down for their restart at once unless the user says otherwise: a group of equals
+/// goes on serving while one of them is away.
+pub const DEFAULT_MAX_UNAVAILABLE: usize = 1;
+
+/// What to do with what this run made and changed for a VM that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Remove it.
+    /// Remove what was made, set back what was changed.
     #[default]
     Rollback,
     /// Keep it, to look at or to go on from.
@@ -33,6 +37,9 @@ pub struct ExecuteOptions<'a> {
     pub on_failure: OnFailure,
     /// Where the secrets of devices come from.
     pub secrets: &'a dyn SecretSource,
+    /// Running VMs that may be away for a restart at once, from before they are stopped until
+    /// they run again. 0 counts as 1.
+    pub max_unavailable: usize,
     /// How long to wait for what takes time on the server.
     pub patience: Patience,
 }
@@ -45,6 +52,7 @@ impl<'a> ExecuteOptions<'a> {
             concurrency: DEFAULT_CONCURRENCY,
             on_failure: OnFailure::default(),
             secrets,
+            max_unavailable: DEFAULT_MAX_UNAVAILABLE,
             patience: Patience::default(),
         }
     }

@@ -31,9 +31,10 @@ pub struct VmReport {
     pub outcome: Outcome,
     /// The first thing that went wrong, if anything did.
     pub error: Option<Failure>,
-    /// What this run made and removed again, in the order of removal.
+    /// What this run made and removed again, or changed and set back, in the order of undoing.
     pub rolled_back: Vec<String>,
-    /// What this run made (or began to remove) and what still is, or may be, on the server.
+    /// What this run made or changed (or began to remove) and what still is so, or may be, on the
+    /// server. Growth of a zvol, a removed device or zvol, and a new secret cannot be undone.
     pub left_behind: Vec<String>,
     /// What to do about `left_behind`.
     pub advice: Option<String>,
@@ -54,19 +55,24 @@ pub enum Outcome {
     Completed,
     /// It was there, only not running; now it runs.
     Started,
+    /// It was there and differed, and now is as planned, without a restart.
+    Updated,
+    /// It was there, differed, was stopped and started for it, and now runs as planned.
+    Restarted,
     /// It and its zvols are gone, verified.
     Destroyed,
-    /// A step failed; everything this run had made for it is gone, verified.
+    /// A step failed; everything this run had made for it is gone, verified, and what it had changed
+    /// is set back.
     RolledBack,
-    /// A step failed; what this run made was kept, as asked.
+    /// A step failed; what this run made and changed was kept, as asked.
     Kept,
-    /// A step failed and some of what this run made could not be removed: see `left_behind`.
+    /// A step failed and some of what this run did could not be undone: see `left_behind`.
     RollbackIncomplete,
     /// Not all that was to be removed is gone: see `left_behind`.
     DestroyIncomplete,
     /// Begun, then stopped by a signal; nothing was undone, the same command goes on from here.
     Interrupted,
-    /// Not begun: a signal or the loss of the connection came first.
+    /// Not begun: a signal, the loss of the connection or the failed restart of another VM came first.
     Skipped,
 }
 
@@ -76,7 +82,13 @@ impl Outcome {
     pub fn is_success(self) -> bool {
         matches!(
             self,
-            Self::Unchanged | Self::Created | Self::Completed | Self::Started | Self::Destroyed
+            Self::Unchanged
+                | Self::Created
+                | Self::Completed
+                | Self::Started
+                | Self::Updated
+                | Self::Restarted
+                | Self::Destroyed
         )
     }
 }

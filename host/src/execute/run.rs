@@ -3,6 +3,7 @@
 //! A step is the unit of work: it holds one slot and makes one call at a time, so slots bound both.
 //! Knows nothing of what a step does.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,9 +18,10 @@ use super::failure::{Failure, StepError};
 use super::ledger::Ledger;
 use super::options::ExecuteOptions;
 use super::report::Outcome;
+use super::restarts::Restarts;
 use super::stop::StopSignal;
 use crate::plan::VmPlan;
-use crate::truenas::{CallError, Client};
+use crate::truenas::{CallError, Client, VmEntry};
 
 /// What all VMs share.
 pub(super) struct Run<'a> {
@@ -27,6 +29,7 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a ExecuteOptions<'a>,
     pub(super) reporter: &'a dyn Reporter,
     pub(super) stop: StopSignal,
+    pub(super) restarts: Restarts,
     slots: Semaphore,
     lost: OnceLock<String>,
 }
@@ -36,6 +39,9 @@ pub(super) struct VmRun<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) plan: &'a VmPlan,
     pub(super) ledger: Ledger,
+    baseline: OnceLock<VmEntry>,
+    device_answer_lost: AtomicBool,
+    went_down: AtomicBool,
     failed: AtomicBool,
     notes: Mutex<Notes>,
 }
@@ -72,6 +78,7 @@ impl<'a> Run<'a> {
             options,
             reporter,
             stop,
+            restarts: Restarts::new(options.max_unavailable),
             slots: Semaphore::new(slots),
             lost: OnceLock::new(),
         }
@@ -88,27 +95,6 @@ impl<'a> Run<'a> {
     pub(super) fn lost(&self) -> Option<StepError> {
         self.lost.get().cloned().map(StepError::ConnectionLost)
     }
-
-    /// Waits, but not beyond a stop signal; gives whether to go on.
-    pub(super) async fn pause(&self, wait: Duration) -> bool {
-        tokio::select! {
-            () = self.stop.soon() => false,
-            () = tokio::time::sleep(wait) => true,
-        }
-    }
-
-    /// A slot, or why nothing may be begun any more.
-    async fn slot(&self) -> Result<SemaphorePermit<'_>, NotBegun> {
-        // The semaphore is fair and never closed, so this waits its turn and cannot fail.
-        let slot = self.slots.acquire().await.map_err(|_| NotBegun::Stopped)?;
-        if self.stop.is_stopping() {
-            return Err(NotBegun::Stopped);
-        }
-        match self.lost() {
-            Some(error) => Err(NotBegun::Lost(error)),
-            None => Ok(slot),
-        }
-    }
 }
 
 enum NotBegun {
@@ -122,6 +108,9 @@ impl<'a> VmRun<'a> {
             run,
             plan,
             ledger: Ledger::default(),
+            baseline: OnceLock::new(),
+            device_answer_lost: AtomicBool::new(false),
+            went_down: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             notes: Mutex::default(),
         }
@@ -129,6 +118,84 @@ impl<'a> VmRun<'a> {
 
     pub(super) fn client(&self) -> &'a Client {
         self.run.client
+    }
+
+    /// The VM's id, where it is known.
+    pub(super) fn known_id(&self) -> Option<u64> {
+        self.plan.id.or_else(|| self.ledger.vm_id())
+    }
+
+    /// The VM's id, for steps that need one.
+    pub(super) fn id(&self) -> Result<u64, StepError> {
+        self.known_id().ok_or(StepError::NoVm)
+    }
+
+    /// The VM as it was before anything was done, where it was there and was looked at.
+    pub(super) fn baseline(&self) -> Option<&VmEntry> {
+        self.baseline.get()
+    }
+
+    pub(super) fn set_baseline(&self, vm: VmEntry) {
+        // It is looked at once; a second look would not be what was before.
+        let _ = self.baseline.set(vm);
+    }
+
+    /// The ids of the devices that were there before and of those that this run made and knows.
+    pub(super) fn known_devices(&self) -> HashSet<u64> {
+        let before = self.baseline().into_iter().flat_map(|vm| &vm.devices);
+        let made = self.ledger.devices().into_iter().map(|(_, id)| id);
+        before.map(|device| device.id).chain(made).collect()
+    }
+
+    /// Notes that a device may have been made without this run knowing.
+    pub(super) fn note_lost_device_answer(&self) {
+        self.device_answer_lost.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn device_answer_lost(&self) -> bool {
+        self.device_answer_lost.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the VM is about to be stopped for its restart.
+    pub(super) fn note_down(&self) {
+        self.went_down.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this run has asked the VM to stop.
+    pub(super) fn went_down(&self) -> bool {
+        self.went_down.load(Ordering::Relaxed)
+    }
+
+    /// Whether the VM is finished even after the first stop signal: a restart that has begun, since
+    /// half of one leaves the VM off, or with changes that it does not have and nobody sees.
+    fn must_finish(&self) -> bool {
+        self.plan.restarts() && !self.ledger.standing().is_empty()
+    }
+
+    /// Waits, but not beyond a stop signal; gives whether to go on.
+    pub(super) async fn pause(&self, wait: Duration) -> bool {
+        if self.must_finish() {
+            tokio::time::sleep(wait).await;
+            return true;
+        }
+        tokio::select! {
+            () = self.run.stop.soon() => false,
+            () = tokio::time::sleep(wait) => true,
+        }
+    }
+
+    /// A slot, or why nothing may be begun any more.
+    async fn slot(&self) -> Result<SemaphorePermit<'a>, NotBegun> {
+        // The semaphore is fair and never closed, so this waits its turn and cannot fail.
+        let slot = self.run.slots.acquire().await;
+        let slot = slot.map_err(|_| NotBegun::Stopped)?;
+        if self.run.stop.is_stopping() && !self.must_finish() {
+            return Err(NotBegun::Stopped);
+        }
+        match self.run.lost() {
+            Some(error) => Err(NotBegun::Lost(error)),
+            None => Ok(slot),
+        }
     }
 
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -146,7 +213,7 @@ impl<'a> VmRun<'a> {
         device: Option<&str>,
         work: impl Future<Output = Result<T, StepError>>,
     ) -> Result<T, Halt> {
-        let _slot = match self.run.slot().await {
+        let _slot = match self.slot().await {
             Ok(slot) => slot,
             Err(NotBegun::Stopped) => return Err(Halt::Stopped),
             Err(NotBegun::Lost(error)) => return Err(self.fail(&label, device, &error)),
@@ -205,13 +272,13 @@ impl<'a> VmRun<'a> {
         Halt::Failed
     }
 
-    /// Removes one thing as part of a rollback; gives whether it is gone for sure.
+    /// Undoes one thing as part of a rollback; gives whether it is undone for sure.
     pub(super) async fn undo(
         &self,
         object: String,
         work: impl Future<Output = Result<(), StepError>>,
     ) -> bool {
-        let result = match self.run.slot().await {
+        let result = match self.slot().await {
             Ok(_slot) => {
                 let span = tracing::error_span!("rollback", vm = %self.plan.name, object = %object);
                 work.instrument(span).await

@@ -4,12 +4,11 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::create::create;
-use super::destroy::destroy;
 use super::events::{Event, Reporter};
 use super::failure::Failure;
 use super::ledger::{Entry, Object};
 use super::options::{ExecuteOptions, OnFailure};
+use super::phases;
 use super::report::{Outcome, Report, VmReport};
 use super::rollback::roll_back;
 use super::run::{Halt, Run, VmRun};
@@ -20,7 +19,11 @@ use crate::truenas::Client;
 /// Executes a plan literally and says what each VM came to. It does not fail as a whole: one VM's
 /// failure is undone (or kept) and the others go on.
 ///
-/// At the first stop, steps that have begun are finished and no others are begun; nothing is
+/// Of the VMs that are restarted, only `max_unavailable` are worked on at once; when one of them
+/// fails after it was asked to stop, no other is begun.
+///
+/// At the first stop, steps that have begun are finished and no others are begun, except that a
+/// restart goes on until the VM runs again; nothing is
 /// rolled back then, since the same command run again goes on from what is there. At the second it
 /// returns at once; calls in flight may still take effect on the server, and the report says of
 /// what. Dropping the future is like the second stop, without a report. When the connection is
@@ -38,9 +41,13 @@ pub async fn execute(
     let vms: Vec<VmRun<'_>> = plan.vms.iter().map(|vm| VmRun::new(&run, vm)).collect();
 
     // The longest first, so that no long one is left to run alone at the end; among equals the
-    // order of the plan, since it is what people expect.
+    // order of the plan, since it is what people expect. Those that wait for their turn to restart
+    // come last, so that they keep no other from a place.
     let mut queue: Vec<&VmRun<'_>> = vms.iter().collect();
-    queue.sort_by_key(|vm| std::cmp::Reverse(vm.plan.steps.len()));
+    queue.sort_by_key(|vm| {
+        let steps = vm.plan.steps.len();
+        (vm.plan.restarts(), std::cmp::Reverse(steps))
+    });
     let all = stream::iter(queue).for_each_concurrent(options.concurrency.max(1), |this| {
         let span = tracing::info_span!("vm", vm = %this.plan.name);
         work(this).instrument(span)
@@ -76,29 +83,23 @@ fn calls(client: &Client) -> u64 {
 async fn work(this: &VmRun<'_>) {
     let outcome = if this.plan.steps.is_empty() {
         Outcome::Unchanged
-    } else if let Some(error) = this.run.lost() {
-        this.notes().failure = Some(not_begun(this, &error.to_string()));
-        Outcome::Skipped
-    } else if this.run.stop.is_stopping() {
-        Outcome::Skipped
-    } else {
-        this.notes().began = Some(Instant::now());
-        this.report(Event::VmBegan {
-            vm: this.name(),
-            steps: this.plan.steps.len(),
-        });
-        let done = if this.plan.removes() {
-            destroy(this).await
-        } else {
-            create(this).await
+    } else if this.plan.restarts() {
+        // Held from the first step on and not only while the VM is down: a change that waits for
+        // a restart which then does not come would be on the server, seen by nobody.
+        let stop = &this.run.stop;
+        let turn = tokio::select! {
+            biased;
+            () = stop.soon() => None,
+            turn = this.run.restarts.permit() => turn,
         };
-        let outcome = match done {
-            Ok(()) => success(this),
-            Err(Halt::Stopped) => Outcome::Interrupted,
-            Err(Halt::Failed) => failure(this).await,
-        };
-        this.notes().ended = Some(Instant::now());
+        let outcome = begin(this).await;
+        if !outcome.is_success() && this.went_down() {
+            this.run.restarts.note_failure(&this.plan.name);
+        }
+        drop(turn);
         outcome
+    } else {
+        begin(this).await
     };
     tracing::info!(?outcome, "VM finished");
     this.notes().outcome = Some(outcome);
@@ -108,13 +109,59 @@ async fn work(this: &VmRun<'_>) {
     });
 }
 
+/// Works on a VM unless there is a reason not to begin.
+async fn begin(this: &VmRun<'_>) -> Outcome {
+    if let Some(error) = this.run.lost() {
+        let help = "check the connection, then run the same command again";
+        this.notes().failure = Some(not_begun(this, &error.to_string(), help));
+        return Outcome::Skipped;
+    }
+    if this.run.stop.is_stopping() {
+        return Outcome::Skipped;
+    }
+    if let Some(failed) = this.run.restarts.failed().filter(|_| this.plan.restarts()) {
+        let name = &this.plan.name;
+        let reason = format!("the restart of {failed} failed, so {name} was not stopped");
+        let help = format!("mend {failed}, then run the same command again");
+        this.notes().failure = Some(not_begun(this, &reason, &help));
+        return Outcome::Skipped;
+    }
+    this.notes().began = Some(Instant::now());
+    this.report(Event::VmBegan {
+        vm: this.name(),
+        steps: this.plan.steps.len() + usize::from(phases::looks_first(this)),
+    });
+    let outcome = match phases::carry_out(this).await {
+        Ok(()) => success(this),
+        Err(Halt::Stopped) => Outcome::Interrupted,
+        Err(Halt::Failed) => failure(this).await,
+    };
+    this.notes().ended = Some(Instant::now());
+    outcome
+}
+
 fn success(this: &VmRun<'_>) -> Outcome {
+    let changes = |step: &Step| {
+        matches!(
+            step,
+            Step::UpdateVm { .. }
+                | Step::GrowVolume { .. }
+                | Step::UpdateDevice { .. }
+                | Step::DeleteDevice { .. }
+                | Step::DeleteVolume { .. }
+                | Step::StopVm
+        )
+    };
     if this.plan.removes() {
         Outcome::Destroyed
     } else if this.plan.creates() {
         Outcome::Created
+    } else if this.plan.restarts() {
+        Outcome::Restarted
     } else if this.plan.steps == [Step::StartVm] {
         Outcome::Started
+    } else if this.plan.steps.iter().any(changes) {
+        Outcome::Updated
     } else {
         Outcome::Completed
     }
@@ -140,12 +187,12 @@ async fn failure(this: &VmRun<'_>) -> Outcome {
     }
 }
 
-fn not_begun(this: &VmRun<'_>, reason: &str) -> Failure {
+fn not_begun(this: &VmRun<'_>, reason: &str, help: &str) -> Failure {
     Failure {
         step: None,
         device: None,
         message: format!("{}: was not begun: {reason}", this.plan.name),
-        help: Some("check the connection, then run the same command again".to_owned()),
+        help: Some(help.to_owned()),
     }
 }
 
@@ -172,13 +219,13 @@ fn sum_up(this: &VmRun<'_>) -> VmReport {
         outcome,
         error: notes.failure,
         rolled_back: notes.removed,
-        advice: advice(outcome, left_behind.is_empty()).map(str::to_owned),
+        advice: advice(this, outcome, left_behind.is_empty()).map(str::to_owned),
         left_behind,
         wall,
     }
 }
 
-fn advice(outcome: Outcome, nothing_left: bool) -> Option<&'static str> {
+fn advice(this: &VmRun<'_>, outcome: Outcome, nothing_left: bool) -> Option<&'static str> {
     match outcome {
         _ if outcome.is_success() => None,
         Outcome::Interrupted | Outcome::Skipped => {
@@ -187,6 +234,9 @@ fn advice(outcome: Outcome, nothing_left: bool) -> Option<&'static str> {
         _ if nothing_left => None,
         Outcome::DestroyIncomplete => {
             Some("remove the cause, then run `tnvm destroy` again; it goes on from what is there")
+        }
+        _ if this.plan.id.is_some() => {
+            Some("run the same command again: it plans anew from what is there")
         }
         _ => Some(
             "run the same command again to complete it, or `tnvm destroy` to remove it; both know it by its mark",

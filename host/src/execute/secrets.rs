@@ -39,6 +39,7 @@ pub enum SecretError {
 }
 
 /// The secrets of one device with the places they go to.
+#[derive(Default)]
 pub(super) struct Secrets(Vec<(String, String, SecretString)>);
 
 impl Secrets {

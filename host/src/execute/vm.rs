@@ -1,33 +1,64 @@
-//! The VM itself: made, started, powered off, deleted; each time the state is verified.
+//! The VM itself: made, started, stopped, powered off, deleted; each time the state is verified.
+
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::create::{Found, make};
-use super::destroy::until_gone;
 use super::failure::StepError;
 use super::ledger::{Certainty, Object};
 use super::observe::power_state;
 use super::run::VmRun;
-use crate::plan::{Mark, PowerState};
-use crate::truenas::{CallError, VmEntry};
+use super::verify::{ASKED_AT_MOST, is_lost, make, seen, until_gone};
+use crate::plan::{Mark, PowerState, Step};
+use crate::truenas::{CallError, VmEntry, VmState};
 
-/// `vm.create`; gives the id.
-pub(super) async fn create(
-    this: &VmRun<'_>,
-    fields: &Map<String, Value>,
-) -> Result<u64, StepError> {
+/// The VM, as the ledger has it.
+pub(super) fn itself(this: &VmRun<'_>) -> Object {
+    Object::Vm { name: this.name() }
+}
+
+/// That this run stopped it, as the ledger has it.
+pub(super) fn stopped(this: &VmRun<'_>) -> Object {
+    Object::Stopped { name: this.name() }
+}
+
+/// Reads the VM that is to be changed, as it is before, and makes sure that it is the one.
+pub(super) async fn look(this: &VmRun<'_>) -> Result<(), StepError> {
+    let id = this.id()?;
+    let found = seen(this, || this.client().vm_opt(id)).await?;
+    let found = found.ok_or(StepError::Stale("the VM is gone"))?;
+    if found.name != this.plan.name {
+        return Err(StepError::Stale("its id belongs to another VM now"));
+    }
+    if !is_ours(&found, &this.plan.mark) && !gets_its_mark(this, &found) {
+        return Err(StepError::Stale("it carries no ownership mark of this VM"));
+    }
+    this.set_baseline(found);
+    Ok(())
+}
+
+/// Whether the plan replaces the very description that the VM has: so it gets its mark.
+fn gets_its_mark(this: &VmRun<'_>, found: &VmEntry) -> bool {
+    this.plan.steps.iter().any(|step| match step {
+        Step::UpdateVm { before, .. } => {
+            let before = before.get("description").and_then(Value::as_str);
+            before == Some(&found.description)
+        }
+        _ => false,
+    })
+}
+
+/// `vm.create`.
+pub(super) async fn create(this: &VmRun<'_>, fields: &Map<String, Value>) -> Result<(), StepError> {
     let client = this.client();
-    let object = Object::Vm { name: this.name() };
-    let call = async {
+    let call = || async {
         let made = client.create_vm(fields.clone()).await?;
-        Ok((made.id, Some(made.id)))
+        Ok(((), Some(made.id)))
     };
-    make(this, object, call, async {
+    make(this, itself(this), call, || async {
         let found = client.vm_by_name(&this.plan.name).await?;
-        Ok(match found.filter(|vm| is_ours(vm, &this.plan.mark)) {
-            Some(vm) => Found::Ours(vm.id, Some(vm.id)),
-            None => Found::Nothing,
-        })
+        let ours = found.filter(|vm| is_ours(vm, &this.plan.mark));
+        Ok(ours.map(|vm| ((), Some(vm.id))))
     })
     .await
 }
@@ -37,54 +68,125 @@ pub(super) async fn create(
 ///
 /// A start that names devices as not available is tried once more after a wait: the device node
 /// of a zvol appears shortly after the zvol (`pool.dataset.create`, all versions; seen in the middleware's code, not tried).
-pub(super) async fn start(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
+pub(super) async fn start(this: &VmRun<'_>) -> Result<(), StepError> {
+    let id = this.id()?;
     let client = this.client();
     let entry = this.ledger.asked(Object::Running { name: this.name() });
-    let mut answer = client.start_vm(id).await;
-    if answer.as_ref().is_err_and(device_not_available) {
-        tracing::info!("a device is not available yet, starting once more");
-        let wait = this.run.options.patience.first_wait.saturating_mul(4);
-        if this.run.pause(wait).await {
-            answer = client.start_vm(id).await;
-        }
-    }
-    let Err(error) = answer else {
-        this.ledger.settle(entry, Certainty::There(None));
-        return match wait_for(this, id, PowerState::Running).await? {
-            PowerState::Running => Ok(()),
-            state => Err(StepError::NotRunning(state)),
-        };
-    };
-    let runs = if error.may_have_run() {
-        wait_for(this, id, PowerState::Running).await.ok() == Some(PowerState::Running)
-    } else {
-        this.ledger.settle(entry, Certainty::Absent);
-        state(this, id).await.ok() == Some(PowerState::Running)
-    };
-    match (runs, error.may_have_run()) {
-        (true, true) => {
+    let (mut was_lost, mut may_wait, mut left) = (false, true, ASKED_AT_MOST);
+    let error = loop {
+        let Err(error) = client.start_vm(id).await else {
             this.ledger.settle(entry, Certainty::There(None));
-            Ok(())
+            return match wait_for(this, id, PowerState::Running).await? {
+                PowerState::Running => Ok(()),
+                state => Err(StepError::NotRunning(state)),
+            };
+        };
+        if device_not_available(&error) && std::mem::take(&mut may_wait) {
+            tracing::info!("a device is not available yet, starting once more");
+            let wait = this.run.options.patience.first_wait.saturating_mul(4);
+            if this.pause(wait).await {
+                continue;
+            }
         }
-        // Somebody else started it in the meantime, so it is as planned and not ours to stop.
-        (true, false) => Ok(()),
-        (false, _) => Err(error.into()),
+        this.run.note_loss(&error);
+        if !is_lost(&error) || error.is_final_loss() {
+            break error;
+        }
+        was_lost = true;
+        left -= 1;
+        match wait_for(this, id, PowerState::Running).await {
+            Ok(PowerState::Running) => {
+                this.ledger.settle(entry, Certainty::There(None));
+                return Ok(());
+            }
+            Ok(_) if left > 0 && !this.run.stop.is_stopping() => {}
+            _ => break error,
+        }
+    };
+    if is_lost(&error) {
+        return Err(StepError::Lost(error));
+    }
+    let runs = state(this, id).await.ok() == Some(PowerState::Running);
+    if runs && was_lost {
+        this.ledger.settle(entry, Certainty::There(None));
+    } else {
+        // If it runs, somebody else started it, so it is as planned and not ours to stop.
+        this.ledger.settle(entry, Certainty::Absent);
+    }
+    if runs { Ok(()) } else { Err(error.into()) }
+}
+
+/// What `vm.stop` is granted beyond the guest's own time, for the power-off that follows.
+const BEYOND_SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// `shutdown_timeout` of a VM that does not say (`vm.create`, all versions).
+const SHUTDOWN_TIMEOUT: u64 = 90;
+
+/// `vm.stop`, powering off when the guest does not shut down in its time; then the state is
+/// verified. It alone counts: the job may succeed while the VM runs, and fails when it is off
+/// already (`vm.stop`, all versions).
+pub(super) async fn stop(this: &VmRun<'_>) -> Result<(), StepError> {
+    let id = this.id()?;
+    this.note_down();
+    let before = this.baseline();
+    let was_off = before.is_some_and(|vm| vm.state == VmState::Stopped);
+    let entry = (!was_off).then(|| this.ledger.asked(stopped(this)));
+    let settle = |certainty| {
+        if let Some(entry) = entry {
+            this.ledger.settle(entry, certainty);
+        }
+    };
+    let granted = before.and_then(|vm| vm.fields.get("shutdown_timeout")?.as_u64());
+    let after = Duration::from_secs(granted.unwrap_or(SHUTDOWN_TIMEOUT)) + BEYOND_SHUTDOWN;
+    let mut left = ASKED_AT_MOST;
+    loop {
+        let job = this.client().stop_vm(id, true);
+        let answer = tokio::time::timeout(after, job).await;
+        left -= 1;
+        let state = wait_for(this, id, PowerState::Stopped).await?;
+        if state == PowerState::Stopped {
+            settle(Certainty::There(None));
+            return Ok(());
+        }
+        match answer {
+            Ok(Err(error)) if is_lost(&error) => {
+                if error.is_final_loss() || left == 0 {
+                    this.run.note_loss(&error);
+                    return Err(StepError::Lost(error));
+                }
+            }
+            Ok(Err(error)) => {
+                settle(Certainty::Absent);
+                return Err(error.into());
+            }
+            Ok(Ok(())) => {
+                settle(Certainty::Absent);
+                return Err(StepError::NotStopped(state));
+            }
+            // It may stop yet.
+            Err(_) => return Err(StepError::StopTimedOut { after, state }),
+        }
     }
 }
 
 /// `vm.poweroff`, then the state is verified. A VM that is off already is no error: the state
 /// counts, since the errors differ between versions by their text only (`vm.start`, `vm.stop`, `vm.poweroff`).
 pub(super) async fn power_off(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
-    let answer = this.client().power_off_vm(id).await;
-    let state = match wait_for(this, id, PowerState::Stopped).await {
-        // Without a VM nothing runs.
-        Err(StepError::Call(CallError::NotFound(_))) => return Ok(()),
-        state => state?,
-    };
-    match (state, answer) {
-        (PowerState::Stopped, _) => Ok(()),
-        (_, Err(error)) => Err(error.into()),
-        (state, Ok(())) => Err(StepError::NotStopped(state)),
+    let mut left = ASKED_AT_MOST;
+    loop {
+        let answer = this.client().power_off_vm(id).await;
+        left -= 1;
+        let state = match wait_for(this, id, PowerState::Stopped).await {
+            // Without a VM nothing runs.
+            Err(StepError::Call(CallError::NotFound(_))) => return Ok(()),
+            state => state?,
+        };
+        match (state, answer) {
+            (PowerState::Stopped, _) => return Ok(()),
+            (_, Err(error)) if is_lost(&error) && !error.is_final_loss() && left > 0 => {}
+            (_, Err(error)) => return Err(error.into()),
+            (state, Ok(())) => return Err(StepError::NotStopped(state)),
+        }
     }
 }
 
@@ -134,7 +236,7 @@ async fn wait_for(this: &VmRun<'_>, id: u64, wanted: PowerState) -> Result<Power
             return Ok(state);
         }
         match waits.next() {
-            Some(wait) if this.run.pause(wait).await => {}
+            Some(wait) if this.pause(wait).await => {}
             _ => return Ok(state),
         }
     }
@@ -142,7 +244,6 @@ async fn wait_for(this: &VmRun<'_>, id: u64, wanted: PowerState) -> Result<Power
 
 /// `vm.status`.
 async fn state(this: &VmRun<'_>, id: u64) -> Result<PowerState, StepError> {
-    let status = this.client().vm_status(id).await;
-    let status = status.inspect_err(|error| this.run.note_loss(error))?;
+    let status = seen(this, || this.client().vm_status(id)).await?;
     Ok(power_state(&status.state))
 }

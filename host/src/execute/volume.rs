@@ -1,10 +1,10 @@
-//! Zvols: made with their mark, deleted only with it, and never together with snapshots.
+//! Zvols: made with their mark, grown and deleted only with it, and never deleted together with
+//! clones, nor with snapshots unless the plan says so.
 
-use super::create::{Found, make};
-use super::destroy::until_gone;
 use super::failure::StepError;
 use super::ledger::Object;
 use super::run::VmRun;
+use super::verify::{ask, make, seen, until_gone};
 use crate::plan::{DEVICE_PROPERTY, MARK_PROPERTY, Mark};
 use crate::plugin::Volume;
 use crate::truenas::{DatasetEntry, VolumeSpec};
@@ -27,26 +27,55 @@ pub(super) async fn create(
             (DEVICE_PROPERTY.to_owned(), device.to_owned()),
         ],
     };
-    let object = Object::Volume {
-        dataset: volume.dataset.clone(),
-    };
-    let call = async { client.create_volume(&spec).await.map(|_| ((), None)) };
-    make(this, object, call, async {
+    let call = || async { client.create_volume(&spec).await.map(|()| ((), None)) };
+    make(this, object(&volume.dataset), call, || async {
         let found = client.dataset_opt(&volume.dataset).await?;
-        Ok(match found.filter(|found| is_ours(found, mark)) {
-            Some(_) => Found::Ours((), None),
-            None => Found::Nothing,
-        })
+        let ours = found.filter(|found| is_ours(found, mark));
+        Ok(ours.map(|_| ((), None)))
     })
     .await
 }
 
-/// `pool.dataset.delete`, not recursive, of a zvol with this mark and without snapshots; then
-/// verified gone.
+/// The zvol, as the ledger has it.
+pub(super) fn object(dataset: &str) -> Object {
+    Object::Volume {
+        dataset: dataset.to_owned(),
+    }
+}
+
+/// `pool.dataset.update` of a zvol with this mark to this many bytes. One that has them is done;
+/// one that has more is never shrunk.
+pub(super) async fn grow(this: &VmRun<'_>, dataset: &str, size: u64) -> Result<(), StepError> {
+    let client = this.client();
+    let found = seen(this, || client.dataset_opt(dataset)).await?;
+    let found = found.ok_or(StepError::Stale("the zvol is gone"))?;
+    if !is_ours(&found, &this.plan.mark) {
+        return Err(StepError::Foreign);
+    }
+    match found.volsize {
+        Some(is) if is == size => return Ok(()),
+        Some(is) if is > size => return Err(StepError::Larger { is, wanted: size }),
+        _ => {}
+    }
+    let call = || client.grow_volume(dataset, size);
+    ask(this, call, || async {
+        let found = client.dataset_opt(dataset).await?;
+        Ok(found.filter(|found| found.volsize == Some(size)).map(drop))
+    })
+    .await
+}
+
+/// `pool.dataset.delete` of a zvol with this mark; then verified gone. `recursive`: its snapshots go
+/// with it; without, it must not have any.
 ///
 /// Snapshots are asked for before the call: the server takes shares and tasks of a dataset away
 /// before it finds that ZFS refuses, and 26 and newer do not even say that it refused (`pool.dataset.delete`).
-pub(super) async fn delete(this: &VmRun<'_>, dataset: &str) -> Result<(), StepError> {
+/// So are clones before a recursive call: 26 and newer destroy them too.
+pub(super) async fn delete(
+    this: &VmRun<'_>,
+    dataset: &str,
+    recursive: bool,
+) -> Result<(), StepError> {
     let client = this.client();
     until_gone(
         this,
@@ -57,7 +86,12 @@ pub(super) async fn delete(this: &VmRun<'_>, dataset: &str) -> Result<(), StepEr
             if !is_ours(&found, &this.plan.mark) {
                 return Err(StepError::Foreign);
             }
-            if found.snapshots != Some(0) {
+            if recursive {
+                let clones = clones_of(this, dataset).await?;
+                if !clones.is_empty() {
+                    return Err(StepError::Clones(clones));
+                }
+            } else if found.snapshots != Some(0) {
                 let snapshots = client.snapshots_of(dataset).await?;
                 if !snapshots.is_empty() {
                     return Err(StepError::Snapshots(snapshots));
@@ -65,9 +99,29 @@ pub(super) async fn delete(this: &VmRun<'_>, dataset: &str) -> Result<(), StepEr
             }
             Ok(true)
         },
-        || client.delete_dataset(dataset),
+        || async move {
+            if recursive {
+                client.delete_dataset_with_snapshots(dataset).await
+            } else {
+                client.delete_dataset(dataset).await
+            }
+        },
     )
     .await
+}
+
+/// The zvols that were cloned from a snapshot of this one. Of a zvol's snapshot only zvols can be
+/// cloned.
+async fn clones_of(this: &VmRun<'_>, dataset: &str) -> Result<Vec<String>, StepError> {
+    let all = this.client().query_volumes().await?.into_iter();
+    let is_clone = |found: &DatasetEntry| {
+        let origin = found
+            .origin
+            .as_deref()
+            .and_then(|origin| origin.split_once('@'));
+        origin.is_some_and(|(source, _)| source == dataset)
+    };
+    Ok(all.filter(is_clone).map(|found| found.name).collect())
 }
 
 /// A zvol with the VM's own mark. A filesystem is never ours, whatever it carries.

@@ -16,6 +16,7 @@ use super::server::{Act, IMPATIENT, PATIENT, Server, Vm};
 const ONE_BY_ONE: How = How {
     concurrency: 1,
     on_failure: OnFailure::Rollback,
+    max_unavailable: 1,
 };
 
 #[tokio::test]
@@ -200,14 +201,27 @@ async fn a_lost_answer_is_looked_for_and_the_call_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_neither_answered_nor_done_is_a_failure_that_leaves_nothing() {
+async fn a_call_that_was_neither_answered_nor_done_is_made_again() {
     for (method, server, outcome) in lose_each(Act::Ignore).await {
-        assert_eq!(outcome, Outcome::RolledBack, "{method}");
-        assert!(
-            server.vm_names().is_empty() && server.dataset_names().is_empty(),
-            "{method}"
-        );
+        assert_eq!(outcome, Outcome::Created, "{method}");
+        let expected = if method == "vm.device.create" { 4 } else { 2 };
+        assert_eq!(server.count(method), expected, "{method}");
+        let world = server.world();
+        assert!(world.vms.values().all(|vm| vm.devices.len() == 3));
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_nor_done_is_a_failure_that_leaves_nothing() {
+    let rule = |name: &str, _: &serde_json::Value| match name {
+        "pool.dataset.create" => Act::Ignore,
+        _ => Act::Do,
+    };
+    let server = Server::start_with(Duration::ZERO, IMPATIENT, rule).await;
+    let report = run(&server.client, &creation(&["web01"])).await;
+    assert_eq!(report.vms[0].outcome, Outcome::RolledBack);
+    assert_eq!(server.count("pool.dataset.create"), 3);
+    assert!(server.vm_names().is_empty());
 }
 
 #[tokio::test]
@@ -218,7 +232,7 @@ async fn what_could_not_be_looked_for_at_once_is_looked_for_by_the_rollback() {
         queries += u32::from(method == "vm.query");
         match method {
             "vm.create" if creates == 1 => Act::DoSilently,
-            "vm.query" if queries == 1 => Act::Refuse(14, "come back later"),
+            "vm.query" if queries <= 4 => Act::Refuse(14, "come back later"),
             _ => Act::Do,
         }
     };

@@ -4,13 +4,19 @@
 //! zvols, snapshots) and misbehaves at will; `simulated` has what real servers check on top.
 
 #[cfg(test)]
+mod changing;
+#[cfg(test)]
 mod creating;
 #[cfg(test)]
 mod destroying;
 #[cfg(test)]
+mod losing;
+#[cfg(test)]
 mod observing;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod restarting;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

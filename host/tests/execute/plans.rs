@@ -42,7 +42,7 @@ pub(crate) fn zvol(vm: &str) -> String {
     format!("tank/{vm}-disk0")
 }
 
-fn map(value: Value) -> Map<String, Value> {
+pub(crate) fn map(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
@@ -133,6 +133,13 @@ pub(crate) fn completion(name: &str, id: u64, steps: Vec<Step>) -> Plan {
     plan(PlanKind::Create, vec![vm_plan(name, Some(id), steps)])
 }
 
+/// Changes VMs that are there, each with the same steps.
+pub(crate) fn changing(vms: Vec<(&str, u64, Vec<Step>)>) -> Plan {
+    let vms = vms.into_iter();
+    let vms = vms.map(|(name, id, steps)| vm_plan(name, Some(id), steps));
+    plan(PlanKind::Apply, vms.collect())
+}
+
 /// Removes a VM that runs, and its zvol.
 pub(crate) fn destruction(vms: &[(&str, u64)]) -> Plan {
     let vms = vms.iter().map(|(name, id)| {
@@ -155,6 +162,7 @@ pub(crate) fn destruction(vms: &[(&str, u64)]) -> Plan {
 pub(crate) struct How {
     pub(crate) concurrency: usize,
     pub(crate) on_failure: OnFailure,
+    pub(crate) max_unavailable: usize,
 }
 
 impl Default for How {
@@ -162,6 +170,7 @@ impl Default for How {
         Self {
             concurrency: 20,
             on_failure: OnFailure::Rollback,
+            max_unavailable: 1,
         }
     }
 }
@@ -176,6 +185,7 @@ pub(crate) async fn run_watched(
     let options = ExecuteOptions {
         concurrency: how.concurrency,
         on_failure: how.on_failure,
+        max_unavailable: how.max_unavailable,
         patience: Patience {
             first_wait: Duration::from_millis(1),
             longest_wait: Duration::from_millis(4),

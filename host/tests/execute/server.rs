@@ -300,6 +300,14 @@ impl World {
                 vm.devices.insert(self.last_id, device.clone());
                 device
             }
+            "vm.device.update" => {
+                let devices = self.vms.values_mut();
+                let Some(device) = devices.filter_map(|vm| vm.devices.get_mut(&id)).next() else {
+                    return missing("VMDevice");
+                };
+                device["order"] = params[1]["order"].clone();
+                device.clone()
+            }
             "vm.device.delete" => {
                 let gone = self.vms.values_mut().find_map(|vm| vm.devices.remove(&id));
                 return gone.map_or_else(|| missing("VMDevice"), |_| Ok(json!(true)));

@@ -1,6 +1,6 @@
 //! The same against the simulator, with the rules of real servers of both API generations.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tnvm::execute::{ObserveRequest, Outcome, observe};
 use tnvm::plan::{Plan, PowerState, Step};
 use tnvm::resolve::DesiredDevice;
@@ -8,12 +8,12 @@ use tnvm::truenas::{Allowed, Client, ConnectOptions, Credentials, Endpoint};
 use tnvm_simulator::{Effect, Fault, Options, Running, Simulator, WorldBuilder};
 
 use super::plans::{
-    How, PASSWORD, creation, destruction, display, mark, outcomes, run, run_watched, zvol,
+    How, PASSWORD, creation, destruction, display, map, mark, outcomes, run, run_watched, zvol,
 };
 
 const VERSIONS: [&str; 2] = ["25.10", "26"];
 
-async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
+pub(crate) async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
     let world = WorldBuilder::example(version.parse().unwrap()).build();
     let options = Options {
         faults,
@@ -35,12 +35,8 @@ async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
     (simulator, client)
 }
 
-fn map(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
-}
-
 /// The plan of `creation`, with what a real server wants of VMs and devices.
-fn real(names: &[&str]) -> Plan {
+pub(crate) fn real(names: &[&str]) -> Plan {
     let mut plan = creation(names);
     for (nth, vm) in plan.vms.iter_mut().enumerate() {
         for step in &mut vm.steps {
@@ -54,7 +50,7 @@ fn real(names: &[&str]) -> Plan {
     plan
 }
 
-fn complete(device: &mut DesiredDevice, vm: &str, nth: usize) {
+pub(crate) fn complete(device: &mut DesiredDevice, vm: &str, nth: usize) {
     device.attributes.extend(map(match device.name.as_str() {
         "disk.system" => json!({"path": format!("/dev/zvol/{}", zvol(vm)), "type": "VIRTIO"}),
         "nic.system" => json!({"type": "VIRTIO", "nic_attach": "br68",

@@ -8,6 +8,7 @@ use super::server::{Act, Server};
 const ONE_BY_ONE: How = How {
     concurrency: 1,
     on_failure: tnvm::execute::OnFailure::Rollback,
+    max_unavailable: 1,
 };
 
 fn begins(event: &Event, what: Action) -> bool {
