@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::{destroy, device, disk, display, memory, vm};
 use crate::errors::{EBUSY, ENOMEM, Failure};
 use crate::json::{Object, given, text};
+use crate::random;
 use crate::version::Line;
-use crate::world::{Dataset, Event, Kind, Power, World};
+use crate::world::{Dataset, Event, Kind, Power, Vm, World};
 
 /// Whether a VM may start now.
 pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<(), Failure> {
@@ -62,15 +63,10 @@ pub(crate) fn begin_start(world: &mut World, id: i64) {
     }
 }
 
-/// Ends a start: the domain runs.
+/// Ends a start: the domain runs, with what is stored at this moment.
 pub(crate) fn finish_start(world: &mut World, id: i64) {
-    let pid = world.next_pid();
-    if let Some(vm) = world.vms.get_mut(&id)
-        && vm.starting
-    {
-        vm.starting = false;
-        vm.ever_started = true;
-        vm.power = Power::Running { pid };
+    if world.vms.get(&id).is_some_and(|vm| vm.starting) {
+        world.begin_domain(id);
         vm::announce(world, id, "changed");
     }
 }
@@ -87,11 +83,28 @@ pub(crate) fn check_stop(world: &World, id: i64) -> Result<(), Failure> {
 
 /// The domain goes away at once.
 pub(crate) fn turn_off(world: &mut World, id: i64) {
-    if let Some(vm) = world.vms.get_mut(&id)
-        && vm.power != Power::Off
-    {
-        vm.power = Power::Off;
+    if world.vms.get(&id).is_some_and(Vm::is_active) {
+        world.end_domain(id);
         vm::announce(world, id, "changed");
+    }
+}
+
+/// The host was off and is back: every domain is gone, and VMs with `autostart` run again. Code
+/// reading: one after the other, without overcommit; what does not start stays off (25.10.7).
+pub(crate) fn reboot(world: &mut World) {
+    world.boot_id = random::uuid();
+    let ids: Vec<i64> = world.vms.keys().copied().collect();
+    for id in &ids {
+        world.end_domain(*id);
+    }
+    for id in ids {
+        let wanted = world
+            .vms
+            .get(&id)
+            .is_some_and(|vm| crate::json::flag(&vm.config, "autostart"));
+        if wanted && check_start(world, id, false).is_ok() {
+            world.begin_domain(id);
+        }
     }
 }
 
@@ -452,5 +465,35 @@ mod tests {
         assert!(bench.state.world.view().vms["a"].running);
         bench.ok("vm.stop", json!([id, {"force_after_timeout": true}]));
         assert!(!bench.state.world.view().vms["a"].running);
+    }
+
+    #[test]
+    fn a_running_vm_keeps_what_it_was_started_with_until_the_next_start() {
+        let mut bench = Bench::new("25.10");
+        let id = with_disk(&mut bench, "a");
+        let nic = bench.device(id, json!({"dtype": "NIC", "nic_attach": "br0"}));
+        assert_eq!(bench.state.world.view().vms["a"].active, None);
+        bench.ok("vm.start", json!([id]));
+        bench.ok("vm.update", json!([id, {"memory": 1024}]));
+        let attach =
+            json!([nic, {"attributes": {"trust_guest_rx_filters": false, "type": "VIRTIO"}}]);
+        bench.ok("vm.device.update", attach);
+        let grow = json!(["tank/a-disk0", {"volsize": 2_u64 << 30}]);
+        bench.ok("pool.dataset.update", grow);
+        let seen = |bench: &Bench| {
+            let active = bench.state.world.view().vms["a"].active.clone().unwrap();
+            let kind = active.devices[1].attributes["type"].clone();
+            (
+                active.config["memory"].clone(),
+                kind,
+                active.volumes["tank/a-disk0"],
+            )
+        };
+        assert_eq!(seen(&bench), (json!(512), json!("E1000"), 1 << 30));
+        assert_eq!(bench.state.world.view().vms["a"].config["memory"], 1024);
+        bench.ok("vm.stop", json!([id, {"force": true}]));
+        assert_eq!(bench.state.world.view().vms["a"].active, None);
+        bench.ok("vm.start", json!([id]));
+        assert_eq!(seen(&bench), (json!(1024), json!("VIRTIO"), 2 << 30));
     }
 }

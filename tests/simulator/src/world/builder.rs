@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::defaults::GIB;
 use super::file::{OrName, UserEntry, VmEntry, WorldError, WorldFile, ZvolEntry};
 use super::host::{Interface, InterfaceKind};
-use super::machine::{Power, World};
+use super::machine::World;
 use super::storage::{Dataset, Kind, parent_of, pool_of};
 use super::users::{ApiKey, Role, User};
 use crate::json::{Object, text};
@@ -314,14 +314,12 @@ impl WorldBuilder {
                 .map_err(|failure| bad(&name, failure.reason().trim()))?;
             self.world.insert_device(id, None, attributes);
         }
-        let pid = self.world.next_pid();
         if let Some(vm) = self.world.vms.get_mut(&id) {
             vm.ignores_acpi = entry.ignores_acpi;
             vm.fails_to_start.clone_from(&entry.fails_to_start);
-            if entry.running {
-                vm.power = Power::Running { pid };
-                vm.ever_started = true;
-            }
+        }
+        if entry.running {
+            self.world.begin_domain(id);
         }
         Ok(())
     }
