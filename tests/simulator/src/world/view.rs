@@ -17,6 +17,9 @@ pub struct WorldView {
     pub zvols: BTreeMap<String, ZvolView>,
     /// Names of filesystems.
     pub filesystems: Vec<String>,
+    /// User properties that were set on filesystems, by the filesystem's name; those without any are
+    /// left out.
+    pub filesystem_properties: BTreeMap<String, BTreeMap<String, String>>,
     /// Snapshots as `dataset@name`.
     pub snapshots: Vec<String>,
     /// Paths of files.
@@ -129,6 +132,12 @@ impl World {
                 .values()
                 .filter(|dataset| dataset.kind == Kind::Filesystem)
                 .map(|dataset| dataset.name.clone())
+                .collect(),
+            filesystem_properties: self
+                .datasets
+                .values()
+                .filter(|dataset| !dataset.is_volume() && !dataset.user_properties.is_empty())
+                .map(|dataset| (dataset.name.clone(), dataset.user_properties.clone()))
                 .collect(),
             snapshots: self.snapshots.keys().cloned().collect(),
             files: self.files.keys().cloned().collect(),
