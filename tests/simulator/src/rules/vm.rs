@@ -480,4 +480,45 @@ mod tests {
             (&json!(false), &json!("SHUTOFF"))
         );
     }
+
+    #[test]
+    fn an_update_refuses_what_its_schema_does_not_know() {
+        for version in ["25.10", "26"] {
+            let mut bench = Bench::new(version);
+            let id = bench.vm("a");
+            for (field, value) in [
+                ("bootloader_ovmf", json!("OVMF_CODE.fd")),
+                ("enable_secure_boot", json!(true)),
+                ("id", json!(7)),
+                ("devices", json!([])),
+            ] {
+                let (code, errno, attribute, _) =
+                    bench.refused("vm.update", json!([id, {field: value}]));
+                let told = (code, errno, attribute);
+                assert_eq!(
+                    told,
+                    (-32602, 22, format!("vm_update.{field}")),
+                    "{version}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_running_or_suspended_vm_keeps_its_name_and_takes_other_changes() {
+        for version in ["25.10", "26"] {
+            let mut bench = Bench::new(version);
+            let id = bench.vm("a");
+            bench.ok("vm.start", json!([id]));
+            for suspended in [false, true] {
+                if suspended {
+                    bench.ok("vm.suspend", json!([id]));
+                }
+                let (code, errno, ..) = bench.refused("vm.update", json!([id, {"name": "b"}]));
+                assert_eq!((code, errno), (-32001, 14));
+                let row = bench.ok("vm.update", json!([id, {"memory": 1024, "name": "a"}]));
+                assert_eq!(row["memory"], 1024);
+            }
+        }
+    }
 }
