@@ -147,6 +147,12 @@ impl Version {
         self.line == Line::V26 && self.full != "26.0.0-BETA.3"
     }
 
+    /// `vm.delete` of a running VM destroys its zvols first and stops it then, without a question.
+    /// Code reading: `vm.delete`, 26.0.0-BETA.1 to BETA.3.
+    pub fn destroys_before_stopping(&self) -> bool {
+        self.line == Line::V26 && self.full == "26.0.0-BETA.3"
+    }
+
     /// `vm.delete` answers null instead of true. Recorded on 26.0.0-BETA.3.
     pub fn delete_answers_null(&self) -> bool {
         self.line == Line::V26

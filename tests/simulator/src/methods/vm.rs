@@ -88,7 +88,8 @@ fn delete(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) 
             Ok(false) => {}
         }
     }
-    Step::Done(power::finish_delete(world, id, &options))
+    // A second step only follows where the VM was active.
+    Step::Done(power::finish_delete(world, id, &options, progress.step > 0))
 }
 
 fn start(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) -> Step {

@@ -160,6 +160,9 @@ pub(crate) fn begin_delete(world: &mut World, id: i64, options: &Object) -> Resu
         let why = format!("VM '{}' is active; stop it first or use force", vm.name());
         return Err(Failure::call(EBUSY, why));
     }
+    if active && world.version.destroys_before_stopping() {
+        destroy_zvols(world, id, options)?;
+    }
     turn_off(world, id);
     if let Some(vm) = world.vms.get_mut(&id) {
         vm.starting = false;
@@ -172,26 +175,14 @@ pub(crate) fn finish_delete(
     world: &mut World,
     id: i64,
     options: &Object,
+    was_active: bool,
 ) -> Result<Value, Failure> {
     vm::find(world, id)?;
-    let devices: Vec<(i64, Option<String>)> = world
-        .devices_of(id)
-        .map(|device| {
-            let zvol =
-                (device.dtype() == "DISK").then(|| disk::zvol_of(text(&device.attributes, "path")));
-            (device.id, zvol.flatten())
-        })
-        .collect();
-    if crate::json::flag(options, "zvols") {
-        for zvol in devices.iter().filter_map(|(_, zvol)| zvol.as_ref()) {
-            let destroyed = destroy::destroy(world, zvol, true);
-            // 26 does not look at the result; 25.10 only forgives with `force` (recorded).
-            if !crate::json::flag(options, "force") && world.version.line() == Line::V25_10 {
-                destroyed?;
-            }
-        }
+    if !(was_active && world.version.destroys_before_stopping()) {
+        destroy_zvols(world, id, options)?;
     }
-    for (device, _) in devices {
+    let devices: Vec<i64> = world.devices_of(id).map(|device| device.id).collect();
+    for device in devices {
         device::drop_device(world, device);
     }
     world.vms.remove(&id);
@@ -207,6 +198,26 @@ pub(crate) fn finish_delete(
     } else {
         json!(true)
     })
+}
+
+/// With `zvols`, all zvols of a VM and their snapshots. 26 does not look at the result; 25.10
+/// only forgives with `force` (recorded).
+fn destroy_zvols(world: &mut World, id: i64, options: &Object) -> Result<(), Failure> {
+    if !crate::json::flag(options, "zvols") {
+        return Ok(());
+    }
+    let zvols: Vec<String> = world
+        .devices_of(id)
+        .filter(|device| device.dtype() == "DISK")
+        .filter_map(|device| disk::zvol_of(text(&device.attributes, "path")))
+        .collect();
+    for zvol in zvols {
+        let destroyed = destroy::destroy(world, &zvol, true);
+        if !crate::json::flag(options, "force") && !world.swallow_destroy_errors {
+            destroyed?;
+        }
+    }
+    Ok(())
 }
 
 /// `vm.clone`. Recorded on 25.10.7: names of zvols and snapshots; RAW devices are skipped and a display

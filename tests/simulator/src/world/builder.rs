@@ -65,6 +65,39 @@ impl WorldBuilder {
         self
     }
 
+    /// A snapshot, `dataset@name`.
+    #[must_use]
+    pub fn snapshot(mut self, id: &str) -> Self {
+        let (dataset, name) = id.split_once('@').unwrap_or((id, "snapshot"));
+        self.world.take_snapshot(dataset, name);
+        self
+    }
+
+    /// A hold on a snapshot that is there already.
+    #[must_use]
+    pub fn hold(mut self, id: &str, tag: &str) -> Self {
+        if let Some(snapshot) = self.world.snapshots.get_mut(id) {
+            snapshot.holds.insert(tag.to_owned());
+        }
+        self
+    }
+
+    /// A zvol of 1 GiB with that snapshot as its origin.
+    #[must_use]
+    pub fn clone_of(mut self, snapshot: &str, name: &str) -> Self {
+        let mut dataset = volume(name, 1, true);
+        dataset.origin = Some(snapshot.to_owned());
+        self.world.datasets.insert(name.to_owned(), dataset);
+        self
+    }
+
+    /// Whether deletes keep silent about what ZFS refuses; the default is what the version does.
+    #[must_use]
+    pub fn swallow_destroy_errors(mut self, on: bool) -> Self {
+        self.world.swallow_destroy_errors = on;
+        self
+    }
+
     /// A file with its size in bytes.
     #[must_use]
     pub fn file(mut self, path: &str, size: u64) -> Self {

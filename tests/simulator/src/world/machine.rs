@@ -59,6 +59,8 @@ pub struct World {
     pub tokens: BTreeMap<String, Token>,
     /// How long things take.
     pub pace: Pace,
+    /// Whether deletes keep silent about what ZFS refuses: busy zvols, holds, clones. So does 26.
+    pub swallow_destroy_errors: bool,
     /// Whether unauthenticated calls are throttled as on a real host.
     pub rate_limit: bool,
     /// What happened since somebody last looked; the async layer sends these to subscribers.
