@@ -426,7 +426,8 @@ mod tests {
     fn growth_obeys_the_rules_of_creation_for_the_difference_only() {
         let mut bench = Bench::new("25.10");
         let available = bench.state.world.available("tank");
-        let half = available / 2 >> 20 << 20;
+        let whole = |bytes: u64| bytes & !0xF_FFFF;
+        let half = whole(available / 2);
         let volume = json!([{"name": "tank/z", "type": "VOLUME", "volsize": half}]);
         bench.ok("pool.dataset.create", volume);
         let update = |size: u64| json!(["tank/z", {"volsize": size}]);
@@ -436,10 +437,10 @@ mod tests {
                 .3
                 .contains("multiple")
         );
-        let (.., why) = bench.refused("pool.dataset.update", update(half / 10 * 19 >> 20 << 20));
+        let (.., why) = bench.refused("pool.dataset.update", update(whole(half / 10 * 19)));
         assert!(why.contains("80%"), "{why}");
         // Of the whole it is more than 80 %, of what is left it is not.
-        bench.ok("pool.dataset.update", update(half / 10 * 17 >> 20 << 20));
+        bench.ok("pool.dataset.update", update(whole(half / 10 * 17)));
         let (code, _, attribute, _) =
             bench.refused("pool.dataset.update", json!(["tank/z", {"bogus": 1}]));
         assert_eq!((code, attribute.as_str()), (-32602, "data.bogus"));
