@@ -19,10 +19,10 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
         (Power::Running { .. } | Power::Suspended { .. }, Line::V26) => {
             return Err(Failure::fault(format!("VM '{name}' is already running")));
         }
-        (Power::Running { .. }, Line::V25_10) => {
+        (Power::Running { .. }, Line::V25_04 | Line::V25_10) => {
             return Err(Failure::fault(format!("'{name}' is already running")));
         }
-        (Power::Suspended { .. }, Line::V25_10) => {
+        (Power::Suspended { .. }, Line::V25_04 | Line::V25_10) => {
             let why = format!("'{name}' VM is suspended and can only be resumed/powered off");
             return Err(Failure::fault(why));
         }
@@ -41,7 +41,7 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
         Ok(())
     };
     // 25.10 looks at the memory first, 26 at the devices (code reading: `vm.start`).
-    if line == Line::V25_10 {
+    if line != Line::V26 {
         enough()?;
     }
     check_devices(world, id)?;
@@ -49,7 +49,7 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
     if let Some(text) = &vm.fails_to_start {
         // Recorded: libvirt's own text, wrapped on 25.10 and bare on 26.
         return Err(match line {
-            Line::V25_10 => Failure::fault(text.clone()),
+            Line::V25_04 | Line::V25_10 => Failure::fault(text.clone()),
             Line::V26 => Failure::exception("libvirtError", text.clone()),
         });
     }
@@ -76,7 +76,9 @@ pub(crate) fn check_stop(world: &World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     match (vm.power, world.version.line()) {
         (Power::Running { .. }, _) | (Power::Suspended { .. }, Line::V26) => Ok(()),
-        (_, Line::V25_10) => Err(Failure::fault("VM state is currently not 'RUNNING'")),
+        (_, Line::V25_04 | Line::V25_10) => {
+            Err(Failure::fault("VM state is currently not 'RUNNING'"))
+        }
         (_, Line::V26) => Err(no_domain(vm.name(), vm.ever_started)),
     }
 }
@@ -113,7 +115,9 @@ pub(crate) fn power_off(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     if vm.power == Power::Off {
         return Err(match world.version.line() {
-            Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING / SUSPENDED'"),
+            Line::V25_04 | Line::V25_10 => {
+                Failure::fault("VM state is currently not 'RUNNING / SUSPENDED'")
+            }
             Line::V26 => no_domain(vm.name(), vm.ever_started),
         });
     }
@@ -126,7 +130,7 @@ pub(crate) fn suspend(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let Power::Running { pid } = vm.power else {
         return Err(match world.version.line() {
-            Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING'"),
+            Line::V25_04 | Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING'"),
             Line::V26 => no_domain(vm.name(), vm.ever_started),
         });
     };
@@ -139,7 +143,9 @@ pub(crate) fn resume(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let Power::Suspended { pid } = vm.power else {
         return Err(match (world.version.line(), vm.power) {
-            (Line::V25_10, _) => Failure::fault("VM state is currently not 'SUSPENDED'"),
+            (Line::V25_04 | Line::V25_10, _) => {
+                Failure::fault("VM state is currently not 'SUSPENDED'")
+            }
             (Line::V26, Power::Off) => no_domain(vm.name(), vm.ever_started),
             (Line::V26, _) => {
                 Failure::exception("Error", format!("Domain '{}' is not suspended", vm.name()))
@@ -302,7 +308,7 @@ fn check_devices(world: &World, id: i64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::fault(match world.version.line() {
-        Line::V25_10 => {
+        Line::V25_04 | Line::V25_10 => {
             let labels: Vec<String> = missing.into_iter().map(|(_, label)| label).collect();
             format!(
                 "VM will not start as {} device(s) are not available.",

@@ -333,7 +333,7 @@ impl WorldBuilder {
             "settings",
         )
         .map_err(|failure| bad(&name, failure.reason().trim()))?;
-        crate::rules::fill_vm_defaults(&mut config);
+        crate::rules::fill_vm_defaults(&self.world.version, &mut config);
         let id = self.world.insert_vm(config);
         for given in &entry.devices {
             let dtype = given
