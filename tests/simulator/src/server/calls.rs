@@ -148,13 +148,20 @@ async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Optio
     (end, Some(journal))
 }
 
-/// Stands still until held calls are released.
+/// Stands still until held calls are released, or until the call is cancelled.
 async fn hold(shared: &Shared, journal: usize) {
+    /// Tells the journal in both cases.
+    struct Held<'a>(&'a Shared, usize);
+    impl Drop for Held<'_> {
+        fn drop(&mut self) {
+            self.0.with(|state| state.journal.held(self.1, false));
+        }
+    }
     let mut released = shared.released.subscribe();
     shared.with(|state| state.journal.held(journal, true));
+    let _held = Held(shared, journal);
     // The sender lies in `shared` and outlives this.
     released.changed().await.ok();
-    shared.with(|state| state.journal.held(journal, false));
 }
 
 /// Recorded on 25.10.7: an unknown name is told apart before anything else is asked.

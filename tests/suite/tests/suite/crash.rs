@@ -3,7 +3,7 @@
 //!
 //! It knows commands and worlds, and nothing of how a command is carried out: a position is a number
 //! in the sequence of calls that an undisturbed run makes. `TNVM_MATRIX=create:17:after` runs one
-//! position alone.
+//! position alone, `TNVM_MATRIX_VERSION=26` all of them against another TrueNAS.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -193,6 +193,11 @@ fn foreign(view: &WorldView) -> (Option<VmView>, String) {
     (view.vms.get(NEIGHBOUR).cloned(), kept)
 }
 
+fn version() -> Version {
+    let asked = std::env::var("TNVM_MATRIX_VERSION").ok();
+    asked.map_or_else(Version::default, |asked| asked.parse().unwrap())
+}
+
 /// A scenario with all that its positions have in common.
 struct Matrix {
     scenario: &'static Scenario,
@@ -204,7 +209,7 @@ struct Matrix {
 impl Matrix {
     fn of(scenario: &'static Scenario) -> Self {
         let world = {
-            let lab = Lab::on(Version::default(), neighbours);
+            let lab = Lab::on(version(), neighbours);
             lab.config(scenario.config);
             (scenario.prepare)(&lab);
             lab.change(|world| world.clone())

@@ -20,4 +20,5 @@ mod login;
 mod original;
 mod plugins;
 mod secrets;
+mod versions;
 mod wording;
