@@ -11,12 +11,14 @@
 mod crash;
 mod create;
 mod destroy;
+mod effects;
 mod failures;
 mod independent;
 mod input;
 mod interrupt;
 mod layers;
 mod login;
+mod matrix;
 mod original;
 mod plugins;
 mod secrets;
