@@ -311,11 +311,14 @@ mod tests {
     fn a_script_is_read_in_every_form() {
         let file = std::env::temp_dir().join(format!("tnvm-faults-{}", crate::random::uuid()));
         let text = "- {method: a, effect: {fail: {text: no}}}\n- {method: b, occurrence: every, effect: drop_after_commit}\n\
-                    - {method: c, occurrence: 3, effect: {delay: {ms: 5}}}\n- {method: d, effect: {pretend: {result: true}}}\n";
+                    - {method: c, occurrence: 3, effect: {delay: {ms: 5}}}\n- {method: d, effect: {pretend: {result: true}}}\n\
+                    - {method: '*', occurrence: 2, effect: hold_before_commit}\n- {method: e, effect: {commit_late: {ms: 5}}}\n";
         std::fs::write(&file, text).unwrap();
         let script = Fault::read_all(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(script.len(), 4);
+        assert_eq!(script.len(), 6);
+        assert_eq!(script[4].effect, Effect::HoldBeforeCommit);
+        assert_eq!(script[5].effect, Effect::CommitLate { ms: 5 });
         assert_eq!(script[1].occurrence, Occurrence::Every);
         assert_eq!(script[2].effect.delay(), Duration::from_millis(5));
     }
