@@ -12,7 +12,12 @@
 //! - {method: vm.start, effect: drop_before_commit}
 //! - {method: vm.start, effect: drop_after_commit}
 //! - {method: vm.delete, effect: {pretend: {result: true}}}
+//! - {method: "*", occurrence: 17, effect: hold_before_commit}
+//! - {method: pool.dataset.create, effect: {commit_late: {ms: 50}}}
 //! ```
+//!
+//! `"*"` matches every call that is let in, reads and the login itself included; calls that are
+//! refused for want of a login or a role, or because their method is unknown, are not counted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,6 +80,19 @@ pub enum Effect {
     DropBeforeCommit,
     /// The call runs to its end, then the connection is dropped instead of the answer.
     DropAfterCommit,
+    /// The connection is dropped at once; the call runs all the same, this much later. A server goes
+    /// on with a call whose caller is gone (code reading: JSON-RPC handler, 25.10.7; in 26.0 only
+    /// what runs in a thread already, which is how datasets and devices are changed).
+    CommitLate {
+        /// In milliseconds.
+        ms: u64,
+    },
+    /// The call is taken and neither runs nor answers until `Running::release_held`; the journal
+    /// shows it as held. What stands on the server is what stood before the call.
+    HoldBeforeCommit,
+    /// The call runs to its end and does not answer until `Running::release_held`; the journal shows
+    /// it as held. What stands on the server is what the call made of it.
+    HoldAfterCommit,
     /// The call does nothing and answers this.
     Pretend {
         /// The result.
@@ -293,11 +311,14 @@ mod tests {
     fn a_script_is_read_in_every_form() {
         let file = std::env::temp_dir().join(format!("tnvm-faults-{}", crate::random::uuid()));
         let text = "- {method: a, effect: {fail: {text: no}}}\n- {method: b, occurrence: every, effect: drop_after_commit}\n\
-                    - {method: c, occurrence: 3, effect: {delay: {ms: 5}}}\n- {method: d, effect: {pretend: {result: true}}}\n";
+                    - {method: c, occurrence: 3, effect: {delay: {ms: 5}}}\n- {method: d, effect: {pretend: {result: true}}}\n\
+                    - {method: '*', occurrence: 2, effect: hold_before_commit}\n- {method: e, effect: {commit_late: {ms: 5}}}\n";
         std::fs::write(&file, text).unwrap();
         let script = Fault::read_all(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(script.len(), 4);
+        assert_eq!(script.len(), 6);
+        assert_eq!(script[4].effect, Effect::HoldBeforeCommit);
+        assert_eq!(script[5].effect, Effect::CommitLate { ms: 5 });
         assert_eq!(script[1].occurrence, Occurrence::Every);
         assert_eq!(script[2].effect.delay(), Duration::from_millis(5));
     }

@@ -20,6 +20,8 @@ pub struct Call {
     pub mutating: bool,
     /// How it ended: `None` while it runs, or when its connection was dropped first.
     pub succeeded: Option<bool>,
+    /// Whether a fault keeps it from going on, or from being answered, right now.
+    pub held: bool,
 }
 
 /// What one connection did.
@@ -49,6 +51,11 @@ impl Journal {
     /// What each connection did.
     pub fn connections(&self) -> &BTreeMap<ConnectionId, ConnectionStats> {
         &self.connections
+    }
+
+    /// The call that a fault holds right now, if there is one; the oldest of several.
+    pub fn held_call(&self) -> Option<&Call> {
+        self.calls.iter().find(|call| call.held)
     }
 
     /// Names of the methods that may have changed something, oldest first.
@@ -114,8 +121,16 @@ impl Journal {
             params,
             mutating,
             succeeded: None,
+            held: false,
         });
         self.calls.len() - 1
+    }
+
+    /// Notes that a call stands still, or goes on.
+    pub(crate) fn held(&mut self, position: usize, held: bool) {
+        if let Some(call) = self.calls.get_mut(position) {
+            call.held = held;
+        }
     }
 
     pub(crate) fn ended(&mut self, position: usize, succeeded: bool) {

@@ -50,7 +50,7 @@ pub use state::ConnectionId;
 pub use tls::{Certificate, TlsError};
 pub use version::{Line, UnknownVersion, Version};
 pub use world::{
-    ApiKey, Dataset, Device, DeviceView, Event, Interface, InterfaceKind, Kind, Pace, PciDevice,
-    Pool, Power, Role, Snapshot, Token, UsbDevice, User, Vm, VmView, World, WorldBuilder,
-    WorldError, WorldFile, WorldView, ZvolView,
+    ActiveConfig, ApiKey, Dataset, Device, DeviceView, Event, Interface, InterfaceKind, Kind, Pace,
+    PciDevice, Pool, Power, Role, Snapshot, Token, UsbDevice, User, Vm, VmView, World,
+    WorldBuilder, WorldError, WorldFile, WorldView, ZvolView,
 };

@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) limiter: RateLimiter,
+    /// Which life of the middleware this is; grows with every restart.
+    pub(crate) life: u64,
     last_connection: ConnectionId,
 }
 
@@ -48,7 +50,24 @@ impl State {
             journal: Journal::default(),
             faults,
             limiter: RateLimiter::default(),
+            life: 0,
             last_connection: 0,
+        }
+    }
+
+    /// The middleware ends: calls and jobs in the air are lost, and what only lived in its memory.
+    /// Code reading: `job.py` (ids begin at 1) and `auth.py` (tokens), 25.10.7.
+    pub(crate) fn lose_memory(&mut self) {
+        self.life += 1;
+        for link in self.links.values() {
+            // A closed channel means the connection has just ended by itself.
+            link.send(Outgoing::Drop).ok();
+        }
+        self.jobs = Jobs::default();
+        self.limiter = RateLimiter::default();
+        self.world.tokens.clear();
+        for vm in self.world.vms.values_mut() {
+            vm.starting = false;
         }
     }
 

@@ -5,6 +5,10 @@ use std::str::FromStr;
 /// A release line of TrueNAS that the simulator knows by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
+    /// 25.04.2, as far as tnvm meets it: updates of VMs and devices, snapshots, firmware. Modelled
+    /// after 25.04.2.6; what is not told apart behaves as 25.10, which the recordings of both agree on
+    /// for lifecycle and devices.
+    V25_04,
     /// 25.10, the default. Modelled after 25.10.7.
     V25_10,
     /// 26. Modelled after 26.0.0-BETA.3 and the state of its branch after it.
@@ -20,7 +24,7 @@ pub struct Version {
 
 /// A version that the simulator does not model.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("TrueNAS {asked} is not simulated: {why}; use 25.10, 25.10.0 to 25.10.9, or 26")]
+#[error("TrueNAS {asked} is not simulated: {why}; use 25.04.2, 25.10, 25.10.0 to 25.10.9, or 26")]
 pub struct UnknownVersion {
     asked: String,
     why: &'static str,
@@ -46,6 +50,12 @@ impl FromStr for Version {
             })
         };
         match asked {
+            "25.04.2" | "25.04.2.6" => {
+                return Ok(Self {
+                    line: Line::V25_04,
+                    full: "25.04.2.6".into(),
+                });
+            }
             "25.10" => return Ok(Self::default()),
             "26" | "26.0" | "26.0.0" => {
                 return Ok(Self {
@@ -72,9 +82,7 @@ impl FromStr for Version {
         }
         match asked.split('.').next() {
             Some("24") => refuse("it speaks the older protocol, which has no JSON-RPC"),
-            Some("25") if asked.starts_with("25.04") => {
-                refuse("its device schemas and OVMF defaults are not modelled yet")
-            }
+            Some("25") if asked.starts_with("25.04") => refuse("it has no VMs before 25.04.2"),
             Some("27") => refuse("that line is still in development and not modelled yet"),
             _ => refuse("no such release line"),
         }
@@ -95,6 +103,7 @@ impl Version {
     /// Everything `GET /api/versions` lists. Code reading: `main.py`, 25.10.7 and 26.0.
     pub fn api_versions(&self) -> Vec<String> {
         let patch: u32 = match self.line {
+            Line::V25_04 => 0,
             Line::V25_10 => self
                 .full
                 .rsplit('.')
@@ -107,6 +116,9 @@ impl Version {
             .iter()
             .map(|&text| text.to_owned())
             .collect();
+        if self.line == Line::V25_04 {
+            all.pop();
+        }
         // Code reading: the API directories of 25.10.x came with these patch levels.
         for (name, since) in [
             ("v25.10.1", 1),
@@ -129,6 +141,7 @@ impl Version {
     /// shapes are those of the current one. Older shapes are not converted.
     pub fn serves(&self, name: &str) -> bool {
         let own = match self.line {
+            Line::V25_04 => "v25.04.2",
             Line::V25_10 => "v25.10.",
             Line::V26 => "v26.",
         };
@@ -138,13 +151,29 @@ impl Version {
 
     /// Error traces list stack frames up to 25.10. Recorded on 25.10.7 and 26.0.0-BETA.3.
     pub fn traces_have_frames(&self) -> bool {
-        self.line == Line::V25_10
+        self.line != Line::V26
     }
 
     /// A running VM is refused (errno 16) by `vm.delete` without `force`; before, it is powered off.
     /// Code reading: `vm.delete`, 26 after BETA.3 against 25.10.7.
     pub fn refuses_to_delete_active_vm(&self) -> bool {
         self.line == Line::V26 && self.full != "26.0.0-BETA.3"
+    }
+
+    /// `vm.delete` of a running VM destroys its zvols first and stops it then, without a question.
+    /// Code reading: `vm.delete`, 26.0.0-BETA.1 to BETA.3.
+    pub fn destroys_before_stopping(&self) -> bool {
+        self.line == Line::V26 && self.full == "26.0.0-BETA.3"
+    }
+
+    /// The firmware of a VM that names none. Recorded on 25.04.2.6, with secure boot as without, and
+    /// on 25.10.7.
+    pub fn default_firmware(&self, secure: bool) -> &'static str {
+        match (self.line, secure) {
+            (Line::V25_04, _) => "OVMF_CODE.fd",
+            (_, true) => "OVMF_CODE_4M.secboot.fd",
+            (_, false) => "OVMF_CODE_4M.fd",
+        }
     }
 
     /// `vm.delete` answers null instead of true. Recorded on 26.0.0-BETA.3.
@@ -196,7 +225,7 @@ impl Version {
 
     /// An ISO must not lie in a pool's root dataset. Code reading: 25.10.1 CD-ROM device.
     pub fn refuses_iso_in_root_dataset(&self) -> bool {
-        self.full != "25.10.0"
+        self.line != Line::V25_04 && self.full != "25.10.0"
     }
 
     /// Events carry the whole VM entry. Code reading: 26 VM events.
@@ -217,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_modelled_is_refused_with_the_reason() {
-        for asked in ["24.10", "25.04", "25.04.2", "27", "x", "25.10.77"] {
+        for asked in ["24.10", "25.04", "25.04.1", "27", "x", "25.10.77"] {
             let error = asked.parse::<Version>().unwrap_err().to_string();
             assert!(
-                error.contains(asked) && error.contains("use 25.10"),
+                error.contains(asked) && error.contains("use 25.04.2"),
                 "{error}"
             );
         }

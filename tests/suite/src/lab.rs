@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tnvm_simulator::{
     Fault, Journal, Options, Role, Running, Simulator, Version, World, WorldBuilder, WorldView,
@@ -18,6 +19,9 @@ use crate::ran::Ran;
 /// Found nowhere else, so that any sight of it in an output is a leak.
 const PASSWORD: &str = "Api-Passw0rd-of-the-Lab";
 const VNC_PASSWORD: &str = "VncLab42";
+
+/// Whether the program has `plan`: [`Lab::settled`] asks it then, too.
+const HAS_PLAN: bool = false;
 
 /// A server and a folder for one test. The folder is named `lab`, and so is the config's group.
 pub struct Lab {
@@ -251,6 +255,38 @@ impl Lab {
         ran.says(&["No changes"]);
         assert_eq!(self.mutations(), before, "{}", ran.shown());
         assert_eq!(self.view(), view);
+        if HAS_PLAN {
+            let ran = self.plan(options).ended(0);
+            assert_eq!(self.mutations(), before, "{}", ran.shown());
+        }
+    }
+
+    /// Plans; the exit code is 2 where there is something to do.
+    #[track_caller]
+    pub fn plan(&self, options: &[&str]) -> Ran {
+        self.tnvm(&[&["plan", "--detailed-exitcode"], options].concat())
+    }
+
+    /// Applies `config.yaml`, with consent.
+    #[track_caller]
+    pub fn apply(&self, options: &[&str]) -> Ran {
+        self.tnvm(&[&["apply", "--yes"], options].concat())
+    }
+
+    /// Writes `config.yaml` and applies it, which must work.
+    #[track_caller]
+    pub fn converge(&self, types: &str, options: &[&str]) -> Ran {
+        self.config(types).apply(options).ended(0)
+    }
+
+    /// What was called from the `from`-th call on that may change something, with its parameters.
+    pub fn changes_since(&self, from: usize) -> Vec<(String, Vec<Value>)> {
+        let journal = self.journal();
+        let changes = journal.calls().iter().skip(from);
+        changes
+            .filter(|call| call.mutating)
+            .map(|call| (call.method.clone(), call.params.clone()))
+            .collect()
     }
 
     /// Runs a future on the server's runtime.

@@ -36,6 +36,8 @@ Fault script (YAML or JSON, a list):
   - {method: vm.start, effect: drop_before_commit}
   - {method: vm.start, effect: drop_after_commit}
   - {method: vm.delete, effect: {pretend: {result: true}}}
+  - {method: vm.create, effect: {commit_late: {ms: 50}}}
+  - {method: '*', occurrence: 17, effect: hold_before_commit}     or hold_after_commit
 ";
 
 /// Run a simulated TrueNAS

@@ -197,7 +197,7 @@ fn login_ex(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
 /// Broken before login in 25.04.2 to 25.10.7 (recorded), works again in 26.
 fn mechanism_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
     match (context.state.world.version.line(), context.login()) {
-        (Line::V25_10, None) => Err(Failure::exception(
+        (Line::V25_04 | Line::V25_10, None) => Err(Failure::exception(
             "AttributeError",
             "'NoneType' object has no attribute 'may_create_auth_token'",
         )),

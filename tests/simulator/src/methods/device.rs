@@ -9,6 +9,7 @@ use crate::errors::Failure;
 use crate::json::{int, number, object, word};
 use crate::rules::{DEVICE_ATTRIBUTES, USB_CONTROLLERS, device, display, nic};
 use crate::schema::{Default, Field, INT, Model, Type};
+use crate::version::Line;
 use crate::world::InterfaceKind;
 
 const READ: &[&str] = &["VM_DEVICE_READ"];
@@ -31,6 +32,17 @@ static UPDATE: Model = Model::closed(
         Field::absent("order", Type::Nullable(&INT)),
     ],
 );
+/// Attributes are a complete device: what is left out gets its default, which is then merged over
+/// what is stored. Recorded on 25.04.2.6: another bridge for a NIC makes its type E1000 again, and
+/// without `dtype` the update is refused.
+static UPDATE_25_04: Model = Model::closed(
+    "VMDeviceUpdate",
+    &[
+        Field::absent("attributes", DEVICE_ATTRIBUTES),
+        Field::absent("vm", INT),
+        Field::absent("order", Type::Nullable(&INT)),
+    ],
+);
 static DELETE: Model = Model::closed(
     "VMDeviceDeleteOptions",
     &[
@@ -43,6 +55,10 @@ static CREATE_PARAMS: &[Field] = &[Field::required("vm_device_create", Type::Obj
 static UPDATE_PARAMS: &[Field] = &[
     Field::required("id", INT),
     Field::required("vm_device_update", Type::Object(&UPDATE)),
+];
+static UPDATE_PARAMS_25_04: &[Field] = &[
+    Field::required("id", INT),
+    Field::required("vm_device_update", Type::Object(&UPDATE_25_04)),
 ];
 static DELETE_PARAMS: &[Field] = &[
     Field::required("id", INT),
@@ -60,7 +76,9 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("vm.device.query", READ, QUERY, query_devices),
     Method::read("vm.device.get_instance", READ, BY_NUMBER, get_instance),
     Method::write("vm.device.create", WRITE, CREATE_PARAMS, create),
-    Method::write("vm.device.update", WRITE, UPDATE_PARAMS, update),
+    Method::write("vm.device.update", WRITE, UPDATE_PARAMS_25_04, update).only(&[Line::V25_04]),
+    Method::write("vm.device.update", WRITE, UPDATE_PARAMS, update)
+        .only(&[Line::V25_10, Line::V26]),
     Method::write("vm.device.delete", WRITE, DELETE_PARAMS, delete),
     Method::read("vm.device.disk_choices", CHOICES, &[], disk_choices),
     Method::read(
@@ -92,7 +110,7 @@ pub(super) const METHODS: &[Method] = &[
         pci_choices,
     ),
     Method::read("vm.device.pptdev_choices", CHOICES, &[], pci_choices)
-        .only(crate::version::Line::V25_10),
+        .only(&[Line::V25_04, Line::V25_10]),
     Method::read("vm.device.passthrough_device", READ, DEVICE, pci_device),
     Method::read("vm.device.iommu_enabled", READ, &[], |context, _| {
         Ok(json!(!context.state.world.pci.is_empty()))

@@ -23,8 +23,8 @@ pub(crate) struct Method {
     pub(crate) mutates: bool,
     /// Whether it is a job; jobs with the same answer of the function run one after the other.
     pub(crate) job: Option<JobLock>,
-    /// The only release line that has it in this form.
-    pub(crate) line: Option<Line>,
+    /// The release lines that have it in this form; none stands for all.
+    pub(crate) lines: &'static [Line],
     pub(crate) run: Run,
 }
 
@@ -87,7 +87,7 @@ impl Method {
             access: Access::Roles(roles),
             mutates: false,
             job: None,
-            line: None,
+            lines: &[],
             run: Run::Now(run),
         }
     }
@@ -105,7 +105,7 @@ impl Method {
             access: Access::Roles(roles),
             mutates: true,
             job: None,
-            line: None,
+            lines: &[],
             run: Run::Now(run),
         }
     }
@@ -123,7 +123,7 @@ impl Method {
             access: Access::Roles(roles),
             mutates: true,
             job: None,
-            line: None,
+            lines: &[],
             run: Run::Steps(run),
         }
     }
@@ -146,9 +146,9 @@ impl Method {
         self
     }
 
-    /// The same in one release line only.
-    pub(crate) const fn only(mut self, line: Line) -> Self {
-        self.line = Some(line);
+    /// The same in these release lines only.
+    pub(crate) const fn only(mut self, lines: &'static [Line]) -> Self {
+        self.lines = lines;
         self
     }
 }
@@ -205,5 +205,5 @@ fn all(version: &Version) -> impl Iterator<Item = &'static Method> {
     NAMESPACES
         .into_iter()
         .flatten()
-        .filter(move |method| method.line.is_none_or(|only| only == line))
+        .filter(move |method| method.lines.is_empty() || method.lines.contains(&line))
 }

@@ -1,4 +1,4 @@
-//! `pool.snapshot.*`. Schema: 25.10.5.
+//! `pool.snapshot.*`, up to 25.04.2 `zfs.snapshot.*`. Schema: 25.10.5.
 
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::snapshot;
 use crate::schema::{Default, Field, Model, NONEMPTY, Type};
+use crate::version::Line;
 
 macro_rules! create_model {
     ($name:literal, $field:literal) => {
@@ -55,44 +56,44 @@ static DELETE_PARAMS: &[Field] = &[
     Field::with("options", Type::Object(&DELETE), Default::EmptyObject),
 ];
 
+/// The namespace has another name on 25.04.2. Recorded on 25.04.2.6 and 26.0.0-BETA.3: each answers
+/// -32601 to the other's.
+const NEW: &[Line] = &[Line::V25_10, Line::V26];
+const OLD: &[Line] = &[Line::V25_04];
+
 pub(super) const METHODS: &[Method] = &[
-    Method::read(
-        "pool.snapshot.query",
-        &["SNAPSHOT_READ"],
-        QUERY,
-        query_snapshots,
-    ),
-    Method::read(
-        "pool.snapshot.get_instance",
-        &["SNAPSHOT_READ"],
-        BY_NAME,
-        get_instance,
-    ),
-    Method::write(
-        "pool.snapshot.create",
-        &["SNAPSHOT_WRITE"],
-        CREATE_PARAMS,
-        |context, params| snapshot::create(&mut context.state.world, &object(params, 0)),
-    ),
-    Method::write(
-        "pool.snapshot.clone",
-        &["DATASET_WRITE", "SNAPSHOT_WRITE"],
-        CLONE_PARAMS,
-        |context, params| snapshot::clone(&mut context.state.world, &object(params, 0)),
-    ),
-    Method::write(
-        "pool.snapshot.delete",
-        &["SNAPSHOT_DELETE"],
-        DELETE_PARAMS,
-        |context, params| {
-            snapshot::delete(
-                &mut context.state.world,
-                word(params, 0),
-                &object(params, 1),
-            )
-        },
-    ),
+    Method::read("pool.snapshot.query", READ, QUERY, query_snapshots).only(NEW),
+    Method::read("zfs.snapshot.query", READ, QUERY, query_snapshots).only(OLD),
+    Method::read("pool.snapshot.get_instance", READ, BY_NAME, get_instance).only(NEW),
+    Method::read("zfs.snapshot.get_instance", READ, BY_NAME, get_instance).only(OLD),
+    Method::write("pool.snapshot.create", WRITE, CREATE_PARAMS, create).only(NEW),
+    Method::write("zfs.snapshot.create", WRITE, CREATE_PARAMS, create).only(OLD),
+    Method::write("pool.snapshot.clone", CLONING, CLONE_PARAMS, clone).only(NEW),
+    Method::write("zfs.snapshot.clone", CLONING, CLONE_PARAMS, clone).only(OLD),
+    Method::write("pool.snapshot.delete", DELETION, DELETE_PARAMS, delete).only(NEW),
+    Method::write("zfs.snapshot.delete", DELETION, DELETE_PARAMS, delete).only(OLD),
 ];
+
+const READ: &[&str] = &["SNAPSHOT_READ"];
+const WRITE: &[&str] = &["SNAPSHOT_WRITE"];
+const CLONING: &[&str] = &["DATASET_WRITE", "SNAPSHOT_WRITE"];
+const DELETION: &[&str] = &["SNAPSHOT_DELETE"];
+
+fn create(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    snapshot::create(&mut context.state.world, &object(params, 0))
+}
+
+fn clone(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    snapshot::clone(&mut context.state.world, &object(params, 0))
+}
+
+fn delete(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    snapshot::delete(
+        &mut context.state.world,
+        word(params, 0),
+        &object(params, 1),
+    )
+}
 
 fn query_snapshots(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let options = query::options(params, 1);

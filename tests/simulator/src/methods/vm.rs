@@ -19,9 +19,12 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("vm.query", READ, QUERY, query_vms),
     Method::read("vm.get_instance", READ, BY_NUMBER, get_instance),
     Method::read("vm.status", READ, models::ID, status),
-    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS, create).only(Line::V25_10),
-    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_26, create).only(Line::V26),
-    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS, update),
+    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS, create)
+        .only(&[Line::V25_04, Line::V25_10]),
+    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_26, create).only(&[Line::V26]),
+    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS_25_04, update).only(&[Line::V25_04]),
+    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS, update)
+        .only(&[Line::V25_10, Line::V26]),
     Method::steps("vm.delete", WRITE, models::VM_DELETE_PARAMS, delete),
     Method::steps("vm.start", WRITE, models::VM_START_PARAMS, start),
     Method::steps("vm.stop", WRITE, models::VM_STOP_PARAMS, stop).job(stop_lock),
@@ -88,7 +91,8 @@ fn delete(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) 
             Ok(false) => {}
         }
     }
-    Step::Done(power::finish_delete(world, id, &options))
+    // A second step only follows where the VM was active.
+    Step::Done(power::finish_delete(world, id, &options, progress.step > 0))
 }
 
 fn start(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) -> Step {

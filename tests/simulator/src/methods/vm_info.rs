@@ -164,7 +164,7 @@ fn console(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure
     let world = &context.state.world;
     let found = vm::find(world, number(params, 0))?;
     Ok(match world.version.line() {
-        Line::V25_10 => json!(format!("{}_{}", found.id, found.name())),
+        Line::V25_04 | Line::V25_10 => json!(format!("{}_{}", found.id, found.name())),
         Line::V26 => json!(text(&found.config, "uuid")),
     })
 }

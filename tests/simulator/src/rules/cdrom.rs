@@ -35,7 +35,7 @@ pub(super) fn check(
         .is_some_and(|dataset| !dataset.name.contains('/'));
     if in_root && world.version.refuses_iso_in_root_dataset() {
         let why = match world.version.line() {
-            Line::V25_10 => {
+            Line::V25_04 | Line::V25_10 => {
                 "The path must be a dataset or a directory within a dataset.".to_owned()
             }
             Line::V26 => {

@@ -399,6 +399,54 @@ mod tests {
     }
 
     #[test]
+    fn a_user_property_shows_below_where_it_was_set_until_it_is_removed() {
+        let mut bench = Bench::new("25.10");
+        let volume = json!([{"name": "tank/kubernetes/z", "type": "VOLUME", "volsize": 1 << 30}]);
+        bench.ok("pool.dataset.create", volume);
+        let set = json!(["tank", {"user_properties_update": [{"key": "a:b", "value": "c"}]}]);
+        bench.ok("pool.dataset.update", set);
+        let shown = |bench: &mut Bench, id: &str| {
+            let found = bench.ok("pool.dataset.query", json!([[["id", "=", id]]]));
+            found[0]["user_properties"]["a:b"].clone()
+        };
+        assert_eq!(shown(&mut bench, "tank")["source"], "LOCAL");
+        let below = shown(&mut bench, "tank/kubernetes/z");
+        assert_eq!(
+            (&below["value"], &below["source"]),
+            (&json!("c"), &json!("INHERITED"))
+        );
+        assert_eq!(below["source_info"], "tank");
+        let remove = json!(["tank", {"user_properties_update": [{"key": "a:b", "remove": true}]}]);
+        bench.ok("pool.dataset.update", remove);
+        assert_eq!(shown(&mut bench, "tank/kubernetes/z"), Value::Null);
+        assert_eq!(shown(&mut bench, "tank"), Value::Null);
+    }
+
+    #[test]
+    fn growth_obeys_the_rules_of_creation_for_the_difference_only() {
+        let mut bench = Bench::new("25.10");
+        let available = bench.state.world.available("tank");
+        let whole = |bytes: u64| bytes & !0xF_FFFF;
+        let half = whole(available / 2);
+        let volume = json!([{"name": "tank/z", "type": "VOLUME", "volsize": half}]);
+        bench.ok("pool.dataset.create", volume);
+        let update = |size: u64| json!(["tank/z", {"volsize": size}]);
+        assert!(
+            bench
+                .refused("pool.dataset.update", update(half + 1))
+                .3
+                .contains("multiple")
+        );
+        let (.., why) = bench.refused("pool.dataset.update", update(whole(half / 10 * 19)));
+        assert!(why.contains("80%"), "{why}");
+        // Of the whole it is more than 80 %, of what is left it is not.
+        bench.ok("pool.dataset.update", update(whole(half / 10 * 17)));
+        let (code, _, attribute, _) =
+            bench.refused("pool.dataset.update", json!(["tank/z", {"bogus": 1}]));
+        assert_eq!((code, attribute.as_str()), (-32602, "data.bogus"));
+    }
+
+    #[test]
     fn a_zvol_grows_and_never_shrinks() {
         let mut bench = Bench::new("25.10");
         bench.ok(

@@ -148,24 +148,36 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
     Value::Object(all)
 }
 
-/// Its own user properties, and those of the datasets above it that it inherits; the nearest wins.
-/// What was set here is recorded on 25.10.7, inheritance is by the rules of ZFS.
+/// User properties by name. What is set on a dataset shows on everything below it, with its source,
+/// unless that sets its own (ZFS's rule for user properties). Comments stay where they are: the server
+/// shows them apart. Recorded on 25.10.7 for those set here.
 fn user_properties(world: &World, dataset: &Dataset) -> Map<String, Value> {
-    let mut properties = Map::new();
-    let mut place = Some(dataset);
-    while let Some(here) = place {
-        let is_own = here.name == dataset.name;
-        let source = if is_own { "LOCAL" } else { "INHERITED" };
-        for (key, value) in &here.user_properties {
-            let mut property = shown(json!(value), value, json!(value), source);
-            if let (false, Some(members)) = (is_own, property.as_object_mut()) {
-                members.insert("source_info".into(), json!(here.name));
+    let own = dataset.user_properties.iter();
+    let mut all: Map<String, Value> = own
+        .map(|(key, value)| {
+            let own = shown(json!(value), value, json!(value), "LOCAL");
+            (key.clone(), own)
+        })
+        .collect();
+    let mut above = parent_of(&dataset.name);
+    while let Some(name) = above {
+        let set = world
+            .datasets
+            .get(name)
+            .map(|parent| &parent.user_properties);
+        for (key, value) in set.into_iter().flatten() {
+            if key == "comments" || all.contains_key(key) {
+                continue;
             }
-            properties.entry(key.clone()).or_insert(property);
+            let mut inherited = shown(json!(value), value, json!(value), "INHERITED");
+            if let Some(inherited) = inherited.as_object_mut() {
+                inherited.insert("source_info".into(), json!(name));
+            }
+            all.insert(key.clone(), inherited);
         }
-        place = parent_of(&here.name).and_then(|above| world.datasets.get(above));
+        above = parent_of(name);
     }
-    properties
+    all
 }
 
 fn put_usage(world: &World, dataset: &Dataset, put: &mut impl FnMut(&str, &str, Value)) {

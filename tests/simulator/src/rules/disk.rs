@@ -25,7 +25,7 @@ pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &
             None => complaints.add(
                 "attributes.path",
                 match world.version.line() {
-                    Line::V25_10 => "Disk path must start with \"/dev/zvol/\"",
+                    Line::V25_04 | Line::V25_10 => "Disk path must start with \"/dev/zvol/\"",
                     Line::V26 => "Disk path must start with '/dev/zvol/'.",
                 },
             ),
@@ -38,7 +38,9 @@ pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &
                 complaints.add_errno(
                     "attributes.path",
                     match world.version.line() {
-                        Line::V25_10 => "Zvol referenced by path does not exist".to_owned(),
+                        Line::V25_04 | Line::V25_10 => {
+                            "Zvol referenced by path does not exist".to_owned()
+                        }
                         Line::V26 => format!("Zvol ({zvol}) path ({path}) does not exist."),
                     },
                     ENOENT,
@@ -154,7 +156,9 @@ fn check_new_zvol(world: &World, attributes: &Object, complaints: &mut Complaint
             complaints.add_errno(
                 "attributes.zvol_name",
                 match world.version.line() {
-                    Line::V25_10 => format!("Parent dataset {parent} does not exist."),
+                    Line::V25_04 | Line::V25_10 => {
+                        format!("Parent dataset {parent} does not exist.")
+                    }
                     Line::V26 => format!("Parent '{parent}' does not exist."),
                 },
                 ENOENT,
@@ -177,7 +181,7 @@ fn check_sectors(world: &World, attributes: &Object, complaints: &mut Complaints
         None => complaints.add(
             "attributes.logical_sectorsize",
             match world.version.line() {
-                Line::V25_10 => "This field must be provided when physical_sectorsize is specified.",
+                Line::V25_04 | Line::V25_10 => "This field must be provided when physical_sectorsize is specified.",
                 Line::V26 => "This field \"logical_sectorsize\" must be provided when physical_sectorsize is specified.",
             },
         ),

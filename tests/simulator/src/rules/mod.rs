@@ -23,4 +23,5 @@ pub(crate) mod vm;
 
 pub(crate) use attributes::{DEVICE_ATTRIBUTES, RESOLUTIONS, USB_CONTROLLERS, attributes_model};
 pub(crate) use dataset_entry::dataset_entry;
+pub(crate) use disk::zvol_of;
 pub(crate) use vm::fill_vm_defaults;

@@ -64,10 +64,9 @@ pub(crate) static VM_CREATE_PARAMS: &[Field] =
 pub(crate) static VM_CREATE_PARAMS_26: &[Field] =
     &[Field::required("vm_create", Type::Object(&VM_CREATE_26))];
 
-/// Every field may be left out; firmware and secure boot cannot be changed any more.
-static VM_UPDATE: Model = Model::closed(
-    "VMUpdate",
-    &[
+macro_rules! vm_update_fields {
+    ($($more:expr),*) => {
+        &[
         Field::absent("command_line_args", TEXT),
         Field::absent("cpu_mode", CPU_MODES),
         Field::absent("cpu_model", TEXT_OR_NULL),
@@ -94,7 +93,20 @@ static VM_UPDATE: Model = Model::closed(
         Field::absent("arch_type", TEXT_OR_NULL),
         Field::absent("machine_type", TEXT_OR_NULL),
         Field::absent("uuid", TEXT_OR_NULL),
-    ],
+            $($more),*
+        ]
+    };
+}
+
+/// Every field may be left out; firmware and secure boot cannot be changed any more.
+static VM_UPDATE: Model = Model::closed("VMUpdate", vm_update_fields!());
+/// Schema: 25.04.2, where they can.
+static VM_UPDATE_25_04: Model = Model::closed(
+    "VMUpdate",
+    vm_update_fields!(
+        Field::absent("bootloader_ovmf", TEXT),
+        Field::absent("enable_secure_boot", Type::Bool)
+    ),
 );
 
 static DELETE: Model = Model::closed(
@@ -119,6 +131,11 @@ static WEB_URI: Model = Model::closed(
 pub(crate) static VM_UPDATE_PARAMS: &[Field] = &[
     Field::required("id", INT),
     Field::required("vm_update", Type::Object(&VM_UPDATE)),
+];
+/// The same for 25.04.2.
+pub(crate) static VM_UPDATE_PARAMS_25_04: &[Field] = &[
+    Field::required("id", INT),
+    Field::required("vm_update", Type::Object(&VM_UPDATE_25_04)),
 ];
 /// One id.
 pub(crate) static ID: &[Field] = &[Field::required("id", INT)];

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::{destroy, device, disk, display, memory, vm};
 use crate::errors::{EBUSY, ENOMEM, Failure};
 use crate::json::{Object, given, text};
+use crate::random;
 use crate::version::Line;
-use crate::world::{Dataset, Event, Kind, Power, World};
+use crate::world::{Dataset, Event, Kind, Power, Vm, World};
 
 /// Whether a VM may start now.
 pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<(), Failure> {
@@ -18,10 +19,10 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
         (Power::Running { .. } | Power::Suspended { .. }, Line::V26) => {
             return Err(Failure::fault(format!("VM '{name}' is already running")));
         }
-        (Power::Running { .. }, Line::V25_10) => {
+        (Power::Running { .. }, Line::V25_04 | Line::V25_10) => {
             return Err(Failure::fault(format!("'{name}' is already running")));
         }
-        (Power::Suspended { .. }, Line::V25_10) => {
+        (Power::Suspended { .. }, Line::V25_04 | Line::V25_10) => {
             let why = format!("'{name}' VM is suspended and can only be resumed/powered off");
             return Err(Failure::fault(why));
         }
@@ -40,7 +41,7 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
         Ok(())
     };
     // 25.10 looks at the memory first, 26 at the devices (code reading: `vm.start`).
-    if line == Line::V25_10 {
+    if line != Line::V26 {
         enough()?;
     }
     check_devices(world, id)?;
@@ -48,7 +49,7 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
     if let Some(text) = &vm.fails_to_start {
         // Recorded: libvirt's own text, wrapped on 25.10 and bare on 26.
         return Err(match line {
-            Line::V25_10 => Failure::fault(text.clone()),
+            Line::V25_04 | Line::V25_10 => Failure::fault(text.clone()),
             Line::V26 => Failure::exception("libvirtError", text.clone()),
         });
     }
@@ -62,15 +63,10 @@ pub(crate) fn begin_start(world: &mut World, id: i64) {
     }
 }
 
-/// Ends a start: the domain runs.
+/// Ends a start: the domain runs, with what is stored at this moment.
 pub(crate) fn finish_start(world: &mut World, id: i64) {
-    let pid = world.next_pid();
-    if let Some(vm) = world.vms.get_mut(&id)
-        && vm.starting
-    {
-        vm.starting = false;
-        vm.ever_started = true;
-        vm.power = Power::Running { pid };
+    if world.vms.get(&id).is_some_and(|vm| vm.starting) {
+        world.begin_domain(id);
         vm::announce(world, id, "changed");
     }
 }
@@ -80,18 +76,37 @@ pub(crate) fn check_stop(world: &World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     match (vm.power, world.version.line()) {
         (Power::Running { .. }, _) | (Power::Suspended { .. }, Line::V26) => Ok(()),
-        (_, Line::V25_10) => Err(Failure::fault("VM state is currently not 'RUNNING'")),
+        (_, Line::V25_04 | Line::V25_10) => {
+            Err(Failure::fault("VM state is currently not 'RUNNING'"))
+        }
         (_, Line::V26) => Err(no_domain(vm.name(), vm.ever_started)),
     }
 }
 
 /// The domain goes away at once.
 pub(crate) fn turn_off(world: &mut World, id: i64) {
-    if let Some(vm) = world.vms.get_mut(&id)
-        && vm.power != Power::Off
-    {
-        vm.power = Power::Off;
+    if world.vms.get(&id).is_some_and(Vm::is_active) {
+        world.end_domain(id);
         vm::announce(world, id, "changed");
+    }
+}
+
+/// The host was off and is back: every domain is gone, and VMs with `autostart` run again. Code
+/// reading: one after the other, without overcommit; what does not start stays off (25.10.7).
+pub(crate) fn reboot(world: &mut World) {
+    world.boot_id = random::uuid();
+    let ids: Vec<i64> = world.vms.keys().copied().collect();
+    for id in &ids {
+        world.end_domain(*id);
+    }
+    for id in ids {
+        let wanted = world
+            .vms
+            .get(&id)
+            .is_some_and(|vm| crate::json::flag(&vm.config, "autostart"));
+        if wanted && check_start(world, id, false).is_ok() {
+            world.begin_domain(id);
+        }
     }
 }
 
@@ -100,7 +115,9 @@ pub(crate) fn power_off(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     if vm.power == Power::Off {
         return Err(match world.version.line() {
-            Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING / SUSPENDED'"),
+            Line::V25_04 | Line::V25_10 => {
+                Failure::fault("VM state is currently not 'RUNNING / SUSPENDED'")
+            }
             Line::V26 => no_domain(vm.name(), vm.ever_started),
         });
     }
@@ -113,7 +130,7 @@ pub(crate) fn suspend(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let Power::Running { pid } = vm.power else {
         return Err(match world.version.line() {
-            Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING'"),
+            Line::V25_04 | Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING'"),
             Line::V26 => no_domain(vm.name(), vm.ever_started),
         });
     };
@@ -126,7 +143,9 @@ pub(crate) fn resume(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let Power::Suspended { pid } = vm.power else {
         return Err(match (world.version.line(), vm.power) {
-            (Line::V25_10, _) => Failure::fault("VM state is currently not 'SUSPENDED'"),
+            (Line::V25_04 | Line::V25_10, _) => {
+                Failure::fault("VM state is currently not 'SUSPENDED'")
+            }
             (Line::V26, Power::Off) => no_domain(vm.name(), vm.ever_started),
             (Line::V26, _) => {
                 Failure::exception("Error", format!("Domain '{}' is not suspended", vm.name()))
@@ -147,6 +166,9 @@ pub(crate) fn begin_delete(world: &mut World, id: i64, options: &Object) -> Resu
         let why = format!("VM '{}' is active; stop it first or use force", vm.name());
         return Err(Failure::call(EBUSY, why));
     }
+    if active && world.version.destroys_before_stopping() {
+        destroy_zvols(world, id, options)?;
+    }
     turn_off(world, id);
     if let Some(vm) = world.vms.get_mut(&id) {
         vm.starting = false;
@@ -159,26 +181,14 @@ pub(crate) fn finish_delete(
     world: &mut World,
     id: i64,
     options: &Object,
+    was_active: bool,
 ) -> Result<Value, Failure> {
     vm::find(world, id)?;
-    let devices: Vec<(i64, Option<String>)> = world
-        .devices_of(id)
-        .map(|device| {
-            let zvol =
-                (device.dtype() == "DISK").then(|| disk::zvol_of(text(&device.attributes, "path")));
-            (device.id, zvol.flatten())
-        })
-        .collect();
-    if crate::json::flag(options, "zvols") {
-        for zvol in devices.iter().filter_map(|(_, zvol)| zvol.as_ref()) {
-            let destroyed = destroy::destroy(world, zvol, true);
-            // 26 does not look at the result; 25.10 only forgives with `force` (recorded).
-            if !crate::json::flag(options, "force") && world.version.line() == Line::V25_10 {
-                destroyed?;
-            }
-        }
+    if !(was_active && world.version.destroys_before_stopping()) {
+        destroy_zvols(world, id, options)?;
     }
-    for (device, _) in devices {
+    let devices: Vec<i64> = world.devices_of(id).map(|device| device.id).collect();
+    for device in devices {
         device::drop_device(world, device);
     }
     world.vms.remove(&id);
@@ -194,6 +204,26 @@ pub(crate) fn finish_delete(
     } else {
         json!(true)
     })
+}
+
+/// With `zvols`, all zvols of a VM and their snapshots. 26 does not look at the result; 25.10
+/// only forgives with `force` (recorded).
+fn destroy_zvols(world: &mut World, id: i64, options: &Object) -> Result<(), Failure> {
+    if !crate::json::flag(options, "zvols") {
+        return Ok(());
+    }
+    let zvols: Vec<String> = world
+        .devices_of(id)
+        .filter(|device| device.dtype() == "DISK")
+        .filter_map(|device| disk::zvol_of(text(&device.attributes, "path")))
+        .collect();
+    for zvol in zvols {
+        let destroyed = destroy::destroy(world, &zvol, true);
+        if !crate::json::flag(options, "force") && !world.swallow_destroy_errors {
+            destroyed?;
+        }
+    }
+    Ok(())
 }
 
 /// `vm.clone`. Recorded on 25.10.7: names of zvols and snapshots; RAW devices are skipped and a display
@@ -278,7 +308,7 @@ fn check_devices(world: &World, id: i64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::fault(match world.version.line() {
-        Line::V25_10 => {
+        Line::V25_04 | Line::V25_10 => {
             let labels: Vec<String> = missing.into_iter().map(|(_, label)| label).collect();
             format!(
                 "VM will not start as {} device(s) are not available.",
@@ -452,5 +482,35 @@ mod tests {
         assert!(bench.state.world.view().vms["a"].running);
         bench.ok("vm.stop", json!([id, {"force_after_timeout": true}]));
         assert!(!bench.state.world.view().vms["a"].running);
+    }
+
+    #[test]
+    fn a_running_vm_keeps_what_it_was_started_with_until_the_next_start() {
+        let mut bench = Bench::new("25.10");
+        let id = with_disk(&mut bench, "a");
+        let nic = bench.device(id, json!({"dtype": "NIC", "nic_attach": "br0"}));
+        assert_eq!(bench.state.world.view().vms["a"].active, None);
+        bench.ok("vm.start", json!([id]));
+        bench.ok("vm.update", json!([id, {"memory": 1024}]));
+        let attach =
+            json!([nic, {"attributes": {"trust_guest_rx_filters": false, "type": "VIRTIO"}}]);
+        bench.ok("vm.device.update", attach);
+        let grow = json!(["tank/a-disk0", {"volsize": 2_u64 << 30}]);
+        bench.ok("pool.dataset.update", grow);
+        let seen = |bench: &Bench| {
+            let active = bench.state.world.view().vms["a"].active.clone().unwrap();
+            let kind = active.devices[1].attributes["type"].clone();
+            (
+                active.config["memory"].clone(),
+                kind,
+                active.volumes["tank/a-disk0"],
+            )
+        };
+        assert_eq!(seen(&bench), (json!(512), json!("E1000"), 1 << 30));
+        assert_eq!(bench.state.world.view().vms["a"].config["memory"], 1024);
+        bench.ok("vm.stop", json!([id, {"force": true}]));
+        assert_eq!(bench.state.world.view().vms["a"].active, None);
+        bench.ok("vm.start", json!([id]));
+        assert_eq!(seen(&bench), (json!(1024), json!("VIRTIO"), 2 << 30));
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
             Line::V26 => {
                 Failure::exception("ZFSPathNotFoundException", format!("'{dataset}' not found"))
             }
-            Line::V25_10 => Failure::fault(format!(
+            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
                 "Failed to snapshot {dataset}@{name}: dataset does not exist"
             )),
         });
@@ -38,7 +38,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
                     EEXIST,
                 )],
             },
-            Line::V25_10 => Failure::fault(format!(
+            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
                 "Failed to snapshot {dataset}@{name}: dataset already exists"
             )),
         });
@@ -46,7 +46,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     if name.contains(['/', '@', '#']) {
         return Err(match line {
             Line::V26 => Failure::exception("ZFSCoreException", "create snapshots failed"),
-            Line::V25_10 => {
+            Line::V25_04 | Line::V25_10 => {
                 Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name"))
             }
         });
@@ -96,7 +96,7 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
                         EBUSY,
                     )],
                 },
-                Line::V25_10 => Failure::fault(format!(
+                Line::V25_04 | Line::V25_10 => Failure::fault(format!(
                     "Failed to delete snapshot: cannot destroy '{id}': snapshot has dependent clones"
                 )),
             });
@@ -118,7 +118,7 @@ pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> 
             Line::V26 => {
                 Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found"))
             }
-            Line::V25_10 => Failure::fault(format!(
+            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
                 "Failed to clone snapshot: cannot open '{id}': dataset does not exist"
             )),
         });
@@ -129,7 +129,7 @@ pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> 
                 "ZFSPathAlreadyExistsException",
                 format!("'{target}' already exists"),
             ),
-            Line::V25_10 => {
+            Line::V25_04 | Line::V25_10 => {
                 Failure::fault(format!("Failed to clone snapshot: {target} already exists"))
             }
         });

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::errors::{Complaint, EEXIST, EINVAL, Failure};
 use crate::json::{Object, flag, given, int, text};
 use crate::random;
-use crate::version::Version;
+use crate::version::{Line, Version};
 use crate::world::{Event, Power, Vm, World};
 
 /// Firmware images. Recorded on 25.10.7: `vm.bootloader_ovmf_choices`.
@@ -152,7 +152,7 @@ pub(crate) fn check_vm(
             complain("pin_vcpus", why, EINVAL);
         }
     }
-    check_firmware(config, &mut complain);
+    check_firmware(&world.version, config, &mut complain);
     if complaints.is_empty() {
         Ok(())
     } else {
@@ -161,18 +161,14 @@ pub(crate) fn check_vm(
 }
 
 /// Fills in what the server decides itself. Recorded on 25.10.7: secure boot picks machine and firmware.
-pub(crate) fn fill_vm_defaults(config: &mut Object) {
+pub(crate) fn fill_vm_defaults(version: &Version, config: &mut Object) {
     let secure = flag(config, "enable_secure_boot");
     if secure && !given(config, "machine_type") && !given(config, "arch_type") {
         config.insert("arch_type".into(), json!("x86_64"));
         config.insert("machine_type".into(), json!("pc-q35-6.2"));
     }
     if !given(config, "bootloader_ovmf") {
-        let firmware = if secure {
-            "OVMF_CODE_4M.secboot.fd"
-        } else {
-            "OVMF_CODE_4M.fd"
-        };
+        let firmware = version.default_firmware(secure);
         config.insert("bootloader_ovmf".into(), json!(firmware));
     }
     if !given(config, "uuid") {
@@ -182,7 +178,7 @@ pub(crate) fn fill_vm_defaults(config: &mut Object) {
 
 /// `vm.create`: checks, stores and answers the new VM.
 pub(crate) fn create(world: &mut World, mut config: Object) -> Result<i64, Failure> {
-    fill_vm_defaults(&mut config);
+    fill_vm_defaults(&world.version, &mut config);
     check_vm(world, "vm_create", &config, None)?;
     let id = world.insert_vm(config);
     announce(world, id, "added");
@@ -212,7 +208,7 @@ pub(crate) fn update(world: &mut World, id: i64, changes: Object) -> Result<(), 
     announce(world, id, "changed");
     // Recorded on 25.10.7: the new name is stored, then the missing NVRAM file is an error. A VM
     // that never ran has none.
-    if loses_nvram && version.line() == crate::version::Line::V25_10 {
+    if loses_nvram && version.line() != Line::V26 {
         return Err(Failure::fault(format!(
             "VM name has been updated but nvram file for {old_name} does not exist which can result in \
              {new_name} VM not booting properly."
@@ -335,7 +331,11 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
     }
 }
 
-fn check_firmware(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+fn check_firmware(
+    version: &Version,
+    config: &Object,
+    complain: &mut impl FnMut(&str, String, i32),
+) {
     let firmware = text(config, "bootloader_ovmf");
     if flag(config, "enable_secure_boot") {
         if !text(config, "machine_type").contains("q35") {
@@ -345,7 +345,8 @@ fn check_firmware(config: &Object, complain: &mut impl FnMut(&str, String, i32))
                 EINVAL,
             );
         }
-        if !firmware.contains("secboot") {
+        // Recorded on 25.04.2.6: any firmware passes there.
+        if !firmware.contains("secboot") && version.line() != Line::V25_04 {
             let why =
                 "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
             complain("bootloader_ovmf", why.into(), EINVAL);
@@ -478,6 +479,61 @@ mod tests {
         assert_eq!(
             (&vm["suspend_on_snapshot"], &vm["status"]["domain_state"]),
             (&json!(false), &json!("SHUTOFF"))
+        );
+    }
+
+    #[test]
+    fn an_update_refuses_what_its_schema_does_not_know() {
+        for version in ["25.10", "26"] {
+            let mut bench = Bench::new(version);
+            let id = bench.vm("a");
+            for (field, value) in [
+                ("bootloader_ovmf", json!("OVMF_CODE.fd")),
+                ("enable_secure_boot", json!(true)),
+                ("id", json!(7)),
+                ("devices", json!([])),
+            ] {
+                let (code, errno, attribute, _) =
+                    bench.refused("vm.update", json!([id, {field: value}]));
+                let told = (code, errno, attribute);
+                assert_eq!(
+                    told,
+                    (-32602, 22, format!("vm_update.{field}")),
+                    "{version}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_running_or_suspended_vm_keeps_its_name_and_takes_other_changes() {
+        for version in ["25.10", "26"] {
+            let mut bench = Bench::new(version);
+            let id = bench.vm("a");
+            bench.ok("vm.start", json!([id]));
+            for suspended in [false, true] {
+                if suspended {
+                    bench.ok("vm.suspend", json!([id]));
+                }
+                let (code, errno, ..) = bench.refused("vm.update", json!([id, {"name": "b"}]));
+                assert_eq!((code, errno), (-32001, 14));
+                let row = bench.ok("vm.update", json!([id, {"memory": 1024, "name": "a"}]));
+                assert_eq!(row["memory"], 1024);
+            }
+        }
+    }
+
+    #[test]
+    fn firmware_and_secure_boot_can_be_changed_on_25_04_alone() {
+        let mut bench = Bench::new("25.04.2");
+        let id = bench.vm("a");
+        let row = bench.ok("vm.get_instance", json!([id]));
+        assert_eq!(row["bootloader_ovmf"], "OVMF_CODE.fd");
+        let change =
+            json!([id, {"bootloader_ovmf": "OVMF_CODE_4M.fd", "enable_secure_boot": false}]);
+        assert_eq!(
+            bench.ok("vm.update", change)["bootloader_ovmf"],
+            "OVMF_CODE_4M.fd"
         );
     }
 }

@@ -23,6 +23,8 @@ use crate::state::{ConnectionId, Outgoing, State};
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) connection: ConnectionId,
+    /// Which life of the server it belongs to: nothing of an earlier one commits any more.
+    pub(super) life: u64,
     pub(super) shared: Arc<Shared>,
     /// One permit per call that may run at once.
     pub(super) running: Arc<Semaphore>,
@@ -120,9 +122,46 @@ async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Optio
             shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
             End::Drop
         }
+        Some(Effect::CommitLate { ms }) => {
+            // Neither the call's task nor the connection's: both may end before.
+            let (line, request) = (line.clone(), request.clone());
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(ms)).await;
+                let outcome = execute(&line, method, &request).await;
+                let ended = |state: &mut State| state.journal.ended(journal, outcome.is_ok());
+                line.shared.with(ended);
+            });
+            End::Drop
+        }
+        Some(Effect::HoldBeforeCommit) => {
+            hold(shared, journal).await;
+            End::Answer(execute(line, method, request).await)
+        }
+        Some(Effect::HoldAfterCommit) => {
+            let outcome = execute(line, method, request).await;
+            shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
+            hold(shared, journal).await;
+            End::Answer(outcome)
+        }
         Some(Effect::Delay { .. }) | None => End::Answer(execute(line, method, request).await),
     };
     (end, Some(journal))
+}
+
+/// Stands still until held calls are released, or until the call is cancelled.
+async fn hold(shared: &Shared, journal: usize) {
+    /// Tells the journal in both cases.
+    struct Held<'a>(&'a Shared, usize);
+    impl Drop for Held<'_> {
+        fn drop(&mut self) {
+            self.0.with(|state| state.journal.held(self.1, false));
+        }
+    }
+    let mut released = shared.released.subscribe();
+    shared.with(|state| state.journal.held(journal, true));
+    let _held = Held(shared, journal);
+    // The sender lies in `shared` and outlives this.
+    released.changed().await.ok();
 }
 
 /// Recorded on 25.10.7: an unknown name is told apart before anything else is asked.
@@ -177,7 +216,10 @@ async fn execute(
         return drive(line, method, &request.params, None).await;
     };
     let shared = Arc::clone(&line.shared);
-    let (job, withheld) = shared.with(|state| {
+    let added = shared.with(|state| {
+        if state.life != line.life {
+            return None;
+        }
         let session = state.sessions.get(&line.connection);
         let new = NewJob {
             method: method.name.to_owned(),
@@ -193,8 +235,11 @@ async fn execute(
         let withheld = session.is_some_and(|session| !session.legacy_jobs);
         let (job, event) = state.jobs.add(new);
         state.world.emit(event);
-        (job, withheld)
+        Some((job, withheld))
     });
+    let Some((job, withheld)) = added else {
+        return Err(Failure::fault("the server was restarted"));
+    };
     // The job outlives its caller's connection (recorded on 25.10.7), so it is no child of this call.
     let work = tokio::spawn(work_off(line.clone(), method, request.params.clone(), job));
     if !withheld {
@@ -216,6 +261,9 @@ async fn work_off(
         // Registered before looking, so that an end in between is not missed.
         let ended = shared.job_ended.notified();
         let started = shared.with(|state| {
+            if state.life != line.life {
+                return true;
+            }
             let event = state.jobs.try_start(job);
             let started = event.is_some();
             state.world.events.extend(event);
@@ -228,6 +276,10 @@ async fn work_off(
     }
     let outcome = drive(&line, method, &params, Some(job)).await;
     shared.with(|state| {
+        // Job numbers begin again with every life.
+        if state.life != line.life {
+            return;
+        }
         let events = state.jobs.finish(job, outcome.clone());
         state.world.events.extend(events);
     });
@@ -246,6 +298,9 @@ async fn drive(
     let mut checked = None;
     loop {
         let step = line.shared.with(|state| {
+            if state.life != line.life {
+                return Step::Done(Err(Failure::fault("the server was restarted")));
+            }
             if job
                 .and_then(|job| state.jobs.get(job))
                 .is_some_and(|job| job.state == JobState::Aborted)

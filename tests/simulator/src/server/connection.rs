@@ -36,14 +36,16 @@ pub(super) async fn talk<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (link, mut outgoing) = mpsc::unbounded_channel();
-    let (id, cancels) = shared.with(|state| {
+    let (id, life, cancels) = shared.with(|state| {
         (
             state.connect(peer, tls, link),
+            state.life,
             state.world.version.cancels_calls_on_close(),
         )
     });
     let line = Line {
         connection: id,
+        life,
         shared: Arc::clone(&shared),
         running: Arc::new(Semaphore::new(MAX_RUNNING)),
         in_flight: Arc::new(AtomicUsize::new(0)),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -25,6 +26,11 @@ pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, sh
         let Ok((stream, peer)) = accepted else {
             continue;
         };
+        // The port stays ours, so that nobody else takes it; whoever comes is turned away.
+        if shared.down.load(Ordering::SeqCst) {
+            drop(stream);
+            continue;
+        }
         // Answers are small and often follow each other: waiting to fill a packet would cost 40 ms a
         // piece. Where it cannot be set the connection is only slower.
         stream.set_nodelay(true).ok();

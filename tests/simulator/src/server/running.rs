@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -11,6 +12,7 @@ use super::listener;
 use super::shared::Shared;
 use crate::faults::{Fault, Faults};
 use crate::journal::Journal;
+use crate::rules::power;
 use crate::state::State;
 use crate::tls::{self, Certificate, TlsError};
 use crate::version::Version;
@@ -169,6 +171,31 @@ impl Running {
     /// Changes the world as if an administrator had, without a call. Subscribers hear nothing.
     pub fn change<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         self.shared.with(|state| act(&mut state.world))
+    }
+
+    /// Lets every call that a fault holds go on: what was not committed commits now, and whoever is
+    /// still connected gets the answers. Calls of a closed connection go on too up to 25.10 and are
+    /// cancelled on 26.
+    pub fn release_held(&self) {
+        self.shared.released.send_modify(|times| *times += 1);
+    }
+
+    /// Restarts the middleware, as an update or a crash of it does: connections are cut, calls and
+    /// jobs that did not commit never will, nobody is let in for `pause`. Then the same world is
+    /// served: VMs go on, job ids begin at 1, tokens are worthless, `system.boot_id` stays.
+    pub async fn restart(&self, pause: Duration) {
+        self.shared.down.store(true, Ordering::SeqCst);
+        self.shared.with(State::lose_memory);
+        self.release_held();
+        tokio::time::sleep(pause).await;
+        self.shared.down.store(false, Ordering::SeqCst);
+    }
+
+    /// Restarts the host: like [`Running::restart`], and all VMs are off, then those with `autostart`
+    /// run again, and `system.boot_id` is another one.
+    pub async fn reboot(&self, pause: Duration) {
+        self.shared.with(|state| power::reboot(&mut state.world));
+        self.restart(pause).await;
     }
 
     /// Stops listening and closes every connection; returns when the listener is gone.

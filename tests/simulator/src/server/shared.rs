@@ -1,5 +1,6 @@
 //! What all connections share: the state behind its lock, the latency, and the signals.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ pub(crate) struct Shared {
     pub(super) job_ended: Notify,
     /// True once the simulator is told to stop.
     pub(super) stopping: watch::Sender<bool>,
+    /// Grows whenever held calls may go on; a call waits for the next growth.
+    pub(super) released: watch::Sender<u64>,
+    /// True while the server restarts: nobody is let in.
+    pub(super) down: AtomicBool,
 }
 
 impl Shared {
@@ -25,6 +30,8 @@ impl Shared {
             latency,
             job_ended: Notify::new(),
             stopping: watch::Sender::new(false),
+            released: watch::Sender::new(0),
+            down: AtomicBool::new(false),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::defaults::GIB;
 use super::file::{OrName, UserEntry, VmEntry, WorldError, WorldFile, ZvolEntry};
 use super::host::{Interface, InterfaceKind};
-use super::machine::{Power, World};
+use super::machine::World;
 use super::storage::{Dataset, Kind, parent_of, pool_of};
 use super::users::{ApiKey, Role, User};
 use crate::json::{Object, text};
@@ -62,6 +62,39 @@ impl WorldBuilder {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         self.world.datasets.insert(name.to_owned(), dataset);
+        self
+    }
+
+    /// A snapshot, `dataset@name`.
+    #[must_use]
+    pub fn snapshot(mut self, id: &str) -> Self {
+        let (dataset, name) = id.split_once('@').unwrap_or((id, "snapshot"));
+        self.world.take_snapshot(dataset, name);
+        self
+    }
+
+    /// A hold on a snapshot that is there already.
+    #[must_use]
+    pub fn hold(mut self, id: &str, tag: &str) -> Self {
+        if let Some(snapshot) = self.world.snapshots.get_mut(id) {
+            snapshot.holds.insert(tag.to_owned());
+        }
+        self
+    }
+
+    /// A zvol of 1 GiB with that snapshot as its origin.
+    #[must_use]
+    pub fn clone_of(mut self, snapshot: &str, name: &str) -> Self {
+        let mut dataset = volume(name, 1, true);
+        dataset.origin = Some(snapshot.to_owned());
+        self.world.datasets.insert(name.to_owned(), dataset);
+        self
+    }
+
+    /// Whether deletes keep silent about what ZFS refuses; the default is what the version does.
+    #[must_use]
+    pub fn swallow_destroy_errors(mut self, on: bool) -> Self {
+        self.world.swallow_destroy_errors = on;
         self
     }
 
@@ -300,7 +333,7 @@ impl WorldBuilder {
             "settings",
         )
         .map_err(|failure| bad(&name, failure.reason().trim()))?;
-        crate::rules::fill_vm_defaults(&mut config);
+        crate::rules::fill_vm_defaults(&self.world.version, &mut config);
         let id = self.world.insert_vm(config);
         for given in &entry.devices {
             let dtype = given
@@ -314,14 +347,12 @@ impl WorldBuilder {
                 .map_err(|failure| bad(&name, failure.reason().trim()))?;
             self.world.insert_device(id, None, attributes);
         }
-        let pid = self.world.next_pid();
         if let Some(vm) = self.world.vms.get_mut(&id) {
             vm.ignores_acpi = entry.ignores_acpi;
             vm.fails_to_start.clone_from(&entry.fails_to_start);
-            if entry.running {
-                vm.power = Power::Running { pid };
-                vm.ever_started = true;
-            }
+        }
+        if entry.running {
+            self.world.begin_domain(id);
         }
         Ok(())
     }

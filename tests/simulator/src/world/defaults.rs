@@ -27,6 +27,7 @@ impl World {
     pub fn bare(version: Version) -> Self {
         let memory = 128 * GIB;
         Self {
+            swallow_destroy_errors: version.destroys_clones(),
             version,
             hostname: "truenas".into(),
             memory,

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::domain::ActiveConfig;
 use super::host::{Interface, PciDevice, UsbDevice};
 use super::storage::{Dataset, Pool, Snapshot};
 use super::users::{ApiKey, Token, User};
@@ -58,6 +59,8 @@ pub struct World {
     pub tokens: BTreeMap<String, Token>,
     /// How long things take.
     pub pace: Pace,
+    /// Whether deletes keep silent about what ZFS refuses: busy zvols, holds, clones. So does 26.
+    pub swallow_destroy_errors: bool,
     /// Whether unauthenticated calls are throttled as on a real host.
     pub rate_limit: bool,
     /// What happened since somebody last looked; the async layer sends these to subscribers.
@@ -77,6 +80,8 @@ pub struct Vm {
     pub config: Object,
     /// The domain's state.
     pub power: Power,
+    /// What its domain was started with, while there is one.
+    pub active: Option<ActiveConfig>,
     /// A start has been asked for and is under way.
     pub starting: bool,
     /// Whether the domain ever ran; 26 answers a null `domain_state` until then.
@@ -207,6 +212,7 @@ impl World {
             id,
             config,
             power: Power::Off,
+            active: None,
             starting: false,
             ever_started: false,
             ignores_acpi: false,

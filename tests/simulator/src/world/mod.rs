@@ -3,6 +3,7 @@
 
 mod builder;
 mod defaults;
+mod domain;
 mod file;
 mod host;
 pub(crate) mod machine;
@@ -11,6 +12,7 @@ mod users;
 mod view;
 
 pub use builder::WorldBuilder;
+pub use domain::ActiveConfig;
 pub use file::{WorldError, WorldFile};
 pub use host::{Interface, InterfaceKind, PciDevice, UsbDevice};
 pub use machine::{Device, Event, Pace, Power, Vm, World};

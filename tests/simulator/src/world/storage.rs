@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub txg: u64,
     /// When it was taken, in seconds since 1970.
     pub created: i64,
+    /// Tags that forbid its destruction.
+    pub holds: BTreeSet<String>,
 }
 
 /// What a filesystem occupies when it is empty. Recorded on 25.10.7: 96 KiB.
@@ -193,6 +195,7 @@ impl World {
             name: name.to_owned(),
             txg: self.last_txg,
             created: super::machine::now_seconds(),
+            holds: BTreeSet::new(),
         };
         let id = snapshot.id();
         self.snapshots.insert(id.clone(), snapshot);

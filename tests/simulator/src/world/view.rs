@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::machine::{Power, World};
+use super::domain::ActiveConfig;
+use super::machine::{Device, Power, World};
 use super::storage::Kind;
 
 /// The state at one moment.
@@ -16,6 +17,9 @@ pub struct WorldView {
     pub zvols: BTreeMap<String, ZvolView>,
     /// Names of filesystems.
     pub filesystems: Vec<String>,
+    /// User properties that were set on filesystems, by the filesystem's name; those without any are
+    /// left out.
+    pub filesystem_properties: BTreeMap<String, BTreeMap<String, String>>,
     /// Snapshots as `dataset@name`.
     pub snapshots: Vec<String>,
     /// Paths of files.
@@ -33,6 +37,9 @@ pub struct VmView {
     pub devices: Vec<DeviceView>,
     /// Whether it runs (suspended is not running).
     pub running: bool,
+    /// What its domain was started with, while there is one: the stored values above take effect at
+    /// the next start.
+    pub active: Option<ActiveConfig>,
 }
 
 /// A device.
@@ -73,20 +80,27 @@ impl WorldView {
     }
 }
 
+impl DeviceView {
+    pub(super) fn of(device: &Device) -> Self {
+        Self {
+            id: device.id,
+            order: device.shown_order(),
+            attributes: Value::Object(device.attributes.clone()),
+        }
+    }
+}
+
 impl World {
     /// What there is right now.
     pub fn view(&self) -> WorldView {
         let vms = self.vms.values().map(|vm| {
-            let devices = self.devices_of(vm.id).map(|device| DeviceView {
-                id: device.id,
-                order: device.shown_order(),
-                attributes: Value::Object(device.attributes.clone()),
-            });
+            let devices = self.devices_of(vm.id).map(DeviceView::of);
             let view = VmView {
                 id: vm.id,
                 config: Value::Object(vm.config.clone()),
                 devices: devices.collect(),
                 running: matches!(vm.power, Power::Running { .. }),
+                active: vm.active.clone(),
             };
             (vm.name().to_owned(), view)
         });
@@ -118,6 +132,12 @@ impl World {
                 .values()
                 .filter(|dataset| dataset.kind == Kind::Filesystem)
                 .map(|dataset| dataset.name.clone())
+                .collect(),
+            filesystem_properties: self
+                .datasets
+                .values()
+                .filter(|dataset| !dataset.is_volume() && !dataset.user_properties.is_empty())
+                .map(|dataset| (dataset.name.clone(), dataset.user_properties.clone()))
                 .collect(),
             snapshots: self.snapshots.keys().cloned().collect(),
             files: self.files.keys().cloned().collect(),

@@ -106,39 +106,3 @@ fn a_second_ctrl_c_ends_at_once() {
     let ran = running.wait().ended(130);
     assert!(began.elapsed() < Duration::from_secs(10), "{}", ran.shown());
 }
-
-#[test]
-fn killed_at_any_call_the_same_command_repairs_everything() {
-    let total = {
-        let lab = slow();
-        let _ = lab.tnvm(&["create", "--concurrency", "1"]).ended(0);
-        lab.mutations()
-    };
-    for position in (1..=total).step_by(3) {
-        let lab = slow();
-        let running = lab.spawn(&["create", "--concurrency", "1"]);
-        lab.wait_until("its turn", |journal| journal.mutating().len() >= position);
-        running.kill();
-        assert_eq!(running.wait().code, -1);
-        check_converges(&lab, &format!("killed at change {position} of {total}"));
-    }
-}
-
-#[test]
-fn a_connection_lost_before_or_after_a_commit_leaves_nothing_twice() {
-    for effect in [Effect::DropBeforeCommit, Effect::DropAfterCommit] {
-        for method in [
-            "vm.create",
-            "pool.dataset.create",
-            "vm.device.create",
-            "vm.start",
-        ] {
-            let lab = Lab::of(neighbour);
-            lab.config(VMS).inject(Fault::on(method, effect.clone()));
-            let context = format!("{method} {effect:?}");
-            let ran = lab.tnvm(&["create"]);
-            assert!([0, 1, 3].contains(&ran.code), "{context}: {}", ran.shown());
-            check_converges(&lab, &context);
-        }
-    }
-}

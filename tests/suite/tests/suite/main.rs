@@ -8,8 +8,10 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod crash;
 mod create;
 mod destroy;
+mod effects;
 mod failures;
 mod guard;
 mod independent;
@@ -17,7 +19,9 @@ mod input;
 mod interrupt;
 mod layers;
 mod login;
+mod matrix;
 mod original;
 mod plugins;
 mod secrets;
+mod versions;
 mod wording;

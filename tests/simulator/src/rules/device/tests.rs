@@ -271,3 +271,21 @@ fn from_26_on_a_spice_display_needs_its_ports_and_a_nic_keeps_a_mac() {
             .contains(&json!("eno2"))
     );
 }
+
+#[test]
+fn on_25_04_an_update_is_a_whole_device_and_defaults_overwrite_what_it_leaves_out() {
+    let mut bench = Bench::new("25.04.2");
+    let vm = bench.vm("a");
+    let nic = json!({"dtype": "NIC", "type": "VIRTIO", "nic_attach": "br0"});
+    let id = bench.device(vm, nic);
+    let (code, _, attribute, _) = bench.refused(
+        "vm.device.update",
+        json!([id, {"attributes": {"nic_attach": "br1"}}]),
+    );
+    let told = (code, attribute.as_str());
+    assert_eq!(told, (-32602, "vm_device_update.attributes.dtype"));
+    let whole = json!([id, {"attributes": {"dtype": "NIC", "nic_attach": "br1"}}]);
+    let entry = bench.ok("vm.device.update", whole);
+    assert_eq!(entry["attributes"]["type"], "E1000");
+    assert_eq!(entry["attributes"]["nic_attach"], "br1");
+}
