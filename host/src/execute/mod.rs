@@ -19,6 +19,7 @@ mod schedule;
 mod secrets;
 mod settings;
 mod stop;
+mod turns;
 mod verify;
 mod vm;
 mod volume;

@@ -20,7 +20,8 @@ use super::options::ExecuteOptions;
 use super::report::Outcome;
 use super::restarts::Restarts;
 use super::stop::StopSignal;
-use crate::plan::VmPlan;
+use super::turns::Turns;
+use crate::plan::{Plan, VmPlan};
 use crate::truenas::{CallError, Client, VmEntry};
 
 /// What all VMs share.
@@ -30,6 +31,7 @@ pub(super) struct Run<'a> {
     pub(super) reporter: &'a dyn Reporter,
     pub(super) stop: StopSignal,
     pub(super) restarts: Restarts,
+    pub(super) turns: Turns,
     slots: Semaphore,
     lost: OnceLock<String>,
 }
@@ -71,6 +73,7 @@ impl<'a> Run<'a> {
         options: &'a ExecuteOptions<'a>,
         reporter: &'a dyn Reporter,
         stop: StopSignal,
+        plan: &Plan,
     ) -> Self {
         let slots = options.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -79,6 +82,7 @@ impl<'a> Run<'a> {
             reporter,
             stop,
             restarts: Restarts::new(options.max_unavailable),
+            turns: Turns::new(plan),
             slots: Semaphore::new(slots),
             lost: OnceLock::new(),
         }

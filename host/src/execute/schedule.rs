@@ -13,6 +13,7 @@ use super::report::{Outcome, Report, VmReport};
 use super::rollback::roll_back;
 use super::run::{Halt, Run, VmRun};
 use super::stop::StopSignal;
+use super::turns;
 use crate::plan::{Plan, Step};
 use crate::truenas::Client;
 
@@ -37,16 +38,18 @@ pub async fn execute(
 ) -> Report {
     let began = Instant::now();
     let calls_before = calls(client);
-    let run = Run::new(client, options, reporter, stop.clone());
+    let run = Run::new(client, options, reporter, stop.clone(), plan);
     let vms: Vec<VmRun<'_>> = plan.vms.iter().map(|vm| VmRun::new(&run, vm)).collect();
 
     // The longest first, so that no long one is left to run alone at the end; among equals the
     // order of the plan, since it is what people expect. Those that wait for their turn to restart
-    // come last, so that they keep no other from a place.
+    // come last, so that they keep no other from a place; those that wait for others still later.
+    let depths = turns::depths(plan);
     let mut queue: Vec<&VmRun<'_>> = vms.iter().collect();
     queue.sort_by_key(|vm| {
         let steps = vm.plan.steps.len();
-        (vm.plan.restarts(), std::cmp::Reverse(steps))
+        let depth = depths.get(vm.plan.name.as_str());
+        (depth, vm.plan.restarts(), std::cmp::Reverse(steps))
     });
     let all = stream::iter(queue).for_each_concurrent(options.concurrency.max(1), |this| {
         let span = tracing::info_span!("vm", vm = %this.plan.name);
@@ -83,6 +86,11 @@ fn calls(client: &Client) -> u64 {
 async fn work(this: &VmRun<'_>) {
     let outcome = if this.plan.steps.is_empty() {
         Outcome::Unchanged
+    } else if let Err(failed) = others(this).await {
+        let reason = format!("it gets a port or MAC address that {failed} still has");
+        let help = format!("mend {failed}, then run the same command again");
+        this.notes().failure = Some(not_begun(this, &reason, &help));
+        Outcome::Skipped
     } else if this.plan.restarts() {
         // Held from the first step on and not only while the VM is down: a change that waits for
         // a restart which then does not come would be on the server, seen by nobody.
@@ -102,11 +110,22 @@ async fn work(this: &VmRun<'_>) {
         begin(this).await
     };
     tracing::info!(?outcome, "VM finished");
+    let turns = &this.run.turns;
+    turns.done(&this.plan.name, outcome.is_success());
     this.notes().outcome = Some(outcome);
     this.report(Event::VmFinished {
         vm: this.name(),
         outcome,
     });
+}
+
+/// Waits for the VMs that come first; gives back the one that failed. A stop ends the wait.
+async fn others(this: &VmRun<'_>) -> Result<(), String> {
+    tokio::select! {
+        biased;
+        () = this.run.stop.soon() => Ok(()),
+        waited = this.run.turns.wait(this.plan) => waited,
+    }
 }
 
 /// Works on a VM unless there is a reason not to begin.

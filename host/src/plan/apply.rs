@@ -85,8 +85,8 @@ pub fn plan_apply(
         with_snapshots: options.with_snapshots,
     };
     vms.extend(removal.plan(&mut problems));
-    let plan = Plan::new(&desired.group, PlanKind::Apply, vms);
-    preflight::check(&plan, &desired, observed, &mut problems);
+    let mut plan = Plan::new(&desired.group, PlanKind::Apply, vms);
+    preflight::check(&mut plan, &desired, observed, &mut problems);
     (plan, problems)
 }
 
@@ -145,5 +145,6 @@ fn changed(vm: &DesiredVm, mark: &Mark, id: u64, changed: Changed) -> VmPlan {
         steps: changed.steps,
         devices,
         changes: changed.changes,
+        after: BTreeSet::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! `apply` on a server in memory that does what the steps say and what the real one adds to it.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::{Map, Value, json};
@@ -54,6 +56,7 @@ enum Part {
     },
     Display {
         resolution: &'static str,
+        port: u16,
     },
     Cdrom {
         path: &'static str,
@@ -114,10 +117,15 @@ fn desired_device(vm: &str, number: usize, disks: &mut usize, part: &Part) -> De
             device.attributes = object(json!({"dtype": "NIC", "type": model, "nic_attach": bridge,
                 "mac": format!("02:00:00:{:02x}:{:02x}:01", vm.len(), name.len())}));
         }
-        Part::Display { resolution } => {
+        Part::Display { resolution, port } => {
             device.name = "display.main".into();
             device.attributes = object(json!({"dtype": "DISPLAY", "resolution": resolution,
-                "port": 5911, "web_port": null}));
+                "port": port, "web_port": null}));
+            device.claims.push(Claim {
+                kind: "tcp-port".into(),
+                value: port.to_string(),
+                pointer: "/port".into(),
+            });
             device.secrets.push(SecretRef {
                 pointer: "/password".into(),
                 secret: "display-password".into(),
@@ -180,6 +188,7 @@ fn two_disks() -> Vec<Part> {
         },
         Part::Display {
             resolution: "1024x768",
+            port: 5911,
         },
     ]
 }
@@ -228,12 +237,34 @@ struct Server {
 }
 
 impl Server {
+    /// Each VM when all that it waits for are done.
     fn execute(&mut self, plan: &Plan) {
-        for vm in &plan.vms {
-            for step in &vm.steps {
-                self.step(vm, step);
-            }
+        let mut done = BTreeSet::new();
+        let mut left: Vec<&VmPlan> = plan.vms.iter().collect();
+        while !left.is_empty() {
+            let before = left.len();
+            left.retain(|vm| {
+                let waits = vm.after.iter().any(|one| !done.contains(one));
+                if !waits {
+                    for step in &vm.steps {
+                        self.step(vm, step);
+                    }
+                    done.insert(vm.name.clone());
+                }
+                waits
+            });
+            assert!(left.len() < before, "nobody can begin: {left:#?}");
         }
+    }
+
+    /// The server refuses a port that another VM has (`vm.device.create`, `vm.device.update`).
+    fn check_ports(&self) {
+        let devices = self.world.vms.iter().flat_map(|vm| &vm.devices);
+        let mut ports: Vec<_> = devices
+            .filter_map(|one| one.attributes.get("port")?.as_u64())
+            .collect();
+        ports.sort_unstable();
+        assert!(!ports.windows(2).any(|two| two[0] == two[1]), "{ports:?}");
     }
 
     fn vm(&mut self, name: &str) -> &mut ObservedVm {
@@ -294,6 +325,7 @@ impl Server {
                     order: None,
                 });
                 place(vm, id, device.order);
+                self.check_ports();
             }
             Step::UpdateDevice {
                 id,
@@ -312,6 +344,7 @@ impl Server {
                 if changed.iter().any(|one| one == "order") {
                     place(vm, *id, device.order);
                 }
+                self.check_ports();
             }
             Step::StopVm | Step::PowerOffVm => self.vm(&plan.name).state = PowerState::Stopped,
             Step::StartVm => self.vm(&plan.name).state = PowerState::Running,
@@ -524,7 +557,7 @@ fn a_vm_that_runs_is_restarted_only_when_that_is_allowed_and_needed() {
         sketch(two_disks()),
         memory,
         true,
-        &["change memory", "stop", "start"],
+        &["stop", "change memory", "start"],
     );
     let mut text = sketch(two_disks());
     text.description = "new";
@@ -613,6 +646,54 @@ fn a_group_shrinks_to_what_is_wanted_and_only_where_chosen() {
     assert_eq!(words(&plan, "web02"), ["power off", "delete VM"]);
 }
 
+fn with_display(port: u16) -> Sketch {
+    sketch(vec![Part::Display {
+        resolution: "1024x768",
+        port,
+    }])
+}
+
+#[test]
+fn who_gets_a_port_waits_for_who_gives_it_up() {
+    let group = |ports: [u16; 3]| {
+        desired(&[
+            ("web", "web01", with_display(ports[0])),
+            ("web", "web02", with_display(ports[1])),
+            ("web", "web03", with_display(ports[2])),
+        ])
+    };
+    let mut server = applied(&group([5911, 5912, 5913]));
+    let plan = converge(&mut server, &group([5912, 5913, 5914]));
+    let after: Vec<Vec<&str>> = plan
+        .vms
+        .iter()
+        .map(|vm| vm.after.iter().map(String::as_str).collect())
+        .collect();
+    assert_eq!(after, [vec!["web02"], vec!["web03"], vec![]]);
+    // A new VM takes the port of one that goes.
+    let renamed = desired(&[("node", "node1", with_display(5912))]);
+    let plan = converge(&mut server, &renamed);
+    assert!(plan.vms[0].after.contains("web01"), "{plan:#?}");
+}
+
+#[test]
+fn ports_are_not_exchanged_in_a_circle() {
+    let group = |one: u16, two: u16| {
+        desired(&[
+            ("web", "web01", with_display(one)),
+            ("web", "web02", with_display(two)),
+        ])
+    };
+    let server = applied(&group(5911, 5912));
+    let (_, problems) = apply(&group(5912, 5911), &server.world);
+    assert_eq!(
+        errors(&problems),
+        [
+            "web01, web02 exchange ports or MAC addresses, and none can begin while the others have them"
+        ]
+    );
+}
+
 #[test]
 fn firmware_is_fixed_from_25_10_on_and_changes_before() {
     let first = sketch(vec![]);
@@ -632,7 +713,7 @@ fn firmware_is_fixed_from_25_10_on_and_changes_before() {
     assert_eq!(errors(&problems), [""; 0]);
     assert_eq!(
         words(&plan, "web01"),
-        ["change bootloader_ovmf", "stop", "start"]
+        ["stop", "change bootloader_ovmf", "start"]
     );
 }
 
@@ -704,7 +785,10 @@ fn a_part() -> impl Strategy<Value = Vec<Part>> {
         ])),
     )
         .prop_map(|(display, cdrom)| {
-            let display = display.map(|resolution| Part::Display { resolution });
+            let display = display.map(|resolution| Part::Display {
+                resolution,
+                port: 0,
+            });
             display
                 .into_iter()
                 .chain(cdrom.map(|path| Part::Cdrom { path }))
@@ -736,11 +820,19 @@ fn a_group() -> impl Strategy<Value = Vec<(&'static str, &'static str, Sketch)>>
     (
         subsequence(names, 0..=3),
         prop::collection::vec(a_sketch(), 3),
+        5911..5914_u16,
     )
-        .prop_map(|(names, sketches)| {
-            let pairs = names.into_iter().zip(sketches);
+        .prop_map(|(names, sketches, first_port)| {
+            let pairs = names.into_iter().zip(sketches).zip(first_port..);
             pairs
-                .map(|((vm_type, name), sketch)| (vm_type, name, sketch))
+                .map(|(((vm_type, name), mut sketch), free)| {
+                    for part in &mut sketch.parts {
+                        if let Part::Display { port, .. } = part {
+                            *port = free;
+                        }
+                    }
+                    (vm_type, name, sketch)
+                })
                 .collect()
         })
 }

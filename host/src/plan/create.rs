@@ -1,5 +1,7 @@
 //! What `create` does: makes what is missing and starts it; changes and removes nothing.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::observed::{Observed, ObservedVm, PowerState};
@@ -25,7 +27,7 @@ pub fn plan_create(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics
         totals: Totals::default(),
     };
     plan.totals = Totals::of(&plan.vms);
-    preflight::check(&plan, desired, observed, &mut problems);
+    preflight::check(&mut plan, desired, observed, &mut problems);
     (plan, problems)
 }
 
@@ -109,6 +111,7 @@ fn vm_plan(vm: &DesiredVm, mark: Mark, id: Option<u64>, steps: Vec<Step>) -> VmP
         steps,
         devices: vm.devices.clone(),
         changes: Vec::new(),
+        after: BTreeSet::new(),
     }
 }
 

@@ -76,7 +76,9 @@ impl Existing<'_> {
                     change.effect = Effect::Restart;
                 }
             }
-            steps.push(Step::StopVm);
+            // First of all: whoever is killed after this leaves a VM that is off, which the next
+            // apply sees and starts. A change made before the stop would be seen by nobody.
+            steps.insert(0, Step::StopVm);
         }
         steps.extend(removal);
         steps.extend(added);

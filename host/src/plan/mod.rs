@@ -5,6 +5,7 @@
 mod apply;
 #[cfg(test)]
 mod apply_tests;
+mod claims;
 mod create;
 mod destroy;
 pub mod effects;

@@ -2,11 +2,12 @@
 //!
 //! Each rule is one the server enforces, or a danger it does not see; the source stands beside it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::observed::{Observed, ObservedVm};
+use super::claims;
+use super::observed::Observed;
 use super::step::{Plan, Step};
 use super::version::version_of;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -16,14 +17,14 @@ use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 /// versions, without `force_size`).
 const LARGEST_SHARE: f64 = 0.8;
 
-/// Checks the whole plan against what was observed.
+/// Checks the whole plan against what was observed, and notes which VMs wait for others.
 pub(super) fn check(
-    plan: &Plan,
+    plan: &mut Plan,
     desired: &Desired,
     observed: &Observed,
     problems: &mut Diagnostics,
 ) {
-    let foreign = ForeignClaims::of(desired, observed);
+    claims::check(plan, desired, observed, problems);
     let wanted: HashMap<&str, &DesiredVm> = desired
         .vms
         .iter()
@@ -37,13 +38,11 @@ pub(super) fn check(
             match step {
                 Step::CreateDevice { device } => {
                     check_device(vm, device, observed, problems);
-                    foreign.check(vm, device, problems);
                 }
                 Step::UpdateDevice {
                     device, changed, ..
                 } if changed.iter().any(|one| one != "order") => {
                     check_device(vm, device, observed, problems);
-                    foreign.check(vm, device, problems);
                 }
                 Step::GrowVolume {
                     dataset,
@@ -256,72 +255,6 @@ fn check_memory(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
             ))
             .help("the VMs that find no memory will be rolled back; lower `memory` or `count`, or set `start: false`"),
         );
-    }
-}
-
-/// What VMs outside the plan hold that may exist only once.
-struct ForeignClaims<'a> {
-    holders: HashMap<(&'static str, String), &'a ObservedVm>,
-}
-
-impl<'a> ForeignClaims<'a> {
-    fn of(desired: &Desired, observed: &'a Observed) -> Self {
-        let mut holders = HashMap::new();
-        let ours: HashSet<&str> = desired.vms.iter().map(|vm| vm.name.as_str()).collect();
-        let others = observed
-            .vms
-            .iter()
-            .filter(|vm| !ours.contains(vm.name.as_str()));
-        for vm in others {
-            for device in &vm.devices {
-                for port in ["port", "web_port"] {
-                    if let Some(port) = device.attributes.get(port).and_then(Value::as_u64) {
-                        holders.insert(("tcp-port", port.to_string()), vm);
-                    }
-                }
-                if let Some(mac) = device.text("mac") {
-                    holders.insert(("mac", mac.to_lowercase()), vm);
-                }
-                if let Some(zvol) = device.zvol() {
-                    holders.insert(("dataset", zvol.to_lowercase()), vm);
-                }
-            }
-        }
-        Self { holders }
-    }
-
-    /// The server compares ports with those of other VMs (`vm.device.create`), but neither MACs
-    /// nor zvols: two VMs may hold the same (all versions).
-    fn check(&self, vm: &DesiredVm, device: &DesiredDevice, problems: &mut Diagnostics) {
-        for claim in &device.claims {
-            let kind = match claim.kind.as_str() {
-                "tcp-port" => "tcp-port",
-                "mac" => "mac",
-                "dataset" => "dataset",
-                _ => continue,
-            };
-            let Some(holder) = self.holders.get(&(kind, claim.value.to_lowercase())) else {
-                continue;
-            };
-            let (what, help) = match kind {
-                "tcp-port" => ("port", "set `display.port` to a free range"),
-                "mac" => ("MAC address", "set another `mac` for this NIC"),
-                _ => (
-                    "zvol",
-                    "two VMs writing one zvol destroy its data: choose another",
-                ),
-            };
-            problems.push(
-                Diagnostic::refusal(format!(
-                    "{what} {} is in use by the VM `{}`",
-                    claim.value, holder.name
-                ))
-                .help(help)
-                .at(device.origin.clone())
-                .vm(&vm.name)
-                .device(&device.name),
-            );
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes, and what must not go along with it: for `destroy`, and for what `apply` removes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::observed::{Observed, ObservedDevice, ObservedVm, PowerState};
 use super::step::{Step, VmPlan};
@@ -95,6 +95,7 @@ fn vm_plan(mark: &Mark, vm: &ObservedVm) -> VmPlan {
         steps,
         devices,
         changes: Vec::new(),
+        after: BTreeSet::new(),
     }
 }
 
@@ -110,6 +111,7 @@ fn orphan_plan(mark: &Mark) -> VmPlan {
         steps: Vec::new(),
         devices: Vec::new(),
         changes: Vec::new(),
+        after: BTreeSet::new(),
     }
 }
 

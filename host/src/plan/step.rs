@@ -2,6 +2,8 @@
 //!
 //! A plan is executed literally; every choice has been made here.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -55,6 +57,10 @@ pub struct VmPlan {
     pub devices: Vec<DesiredDevice>,
     /// What differs and how it is dealt with, for showing; the steps say what is done.
     pub changes: Vec<Change>,
+    /// The VMs of this plan that must be done first, because they give up a port or a MAC address
+    /// that this one gets. Never in a circle.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after: BTreeSet<String>,
 }
 
 /// One thing that differs between what is and what should be, as it is shown.
@@ -89,9 +95,9 @@ pub enum Effect {
 }
 
 /// One change. The steps of a VM come in phases, and those of one phase do not depend on each
-/// other. A new VM: VM, volumes, devices, start. An existing one: fields, volumes, changed
-/// devices; where it must be off for what follows, stop; removed devices, their zvols, new
-/// devices, start. One that goes: power off, VM, volumes.
+/// other. A new VM: VM, volumes, devices, start. An existing one: stop, where it is restarted;
+/// fields, volumes, changed devices; removed devices, their zvols, new devices; start. One that
+/// goes: power off, VM, volumes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {

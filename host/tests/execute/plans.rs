@@ -1,5 +1,7 @@
 //! Small plans, and one way to execute them.
 
+use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -80,6 +82,7 @@ fn vm_plan(name: &str, id: Option<u64>, steps: Vec<Step>) -> VmPlan {
         steps,
         devices: vec![],
         changes: Vec::new(),
+        after: BTreeSet::new(),
     }
 }
 

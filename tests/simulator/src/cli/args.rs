@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
 
-    /// Which TrueNAS to be: 25.10, 25.10.0 to 25.10.9, or 26
+    /// Which TrueNAS to be: 25.04.2, 25.10, 25.10.0 to 25.10.9, or 26
     #[arg(long, value_name = "VERSION", default_value = "25.10")]
     pub(super) truenas: Version,
 
