@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// API_USERNAME with API_PASSWORD; VNC_PASSWORD for the displays.
 ///
 /// Exit codes: 0 done; 1 some VM failed; 2 bad usage or config, nothing was changed; 3 no
-/// connection or login; 4 refused for safety; 130 interrupted.
+/// connection or login; 4 refused for safety; 130 interrupted. `drift` and `plan
+/// --detailed-exitcode`: 2 there are differences, 1 bad usage or config.
 #[derive(Debug, Parser)]
 #[command(name = "tnvm", version, propagate_version = true, max_term_width = 100)]
 pub(super) struct Cli {
@@ -33,6 +34,20 @@ pub(super) enum Command {
     /// Nothing that exists is changed or removed. A VM that fails is rolled back: only what this
     /// run made for it is removed. Running it again makes what is still missing.
     Create(CreateArgs),
+    /// Show what `apply` would do, and save it if you like
+    ///
+    /// Compares every VM and device of the config with the server. Changes nothing.
+    Plan(PlanArgs),
+    /// Make the server as the config says: make, change and remove VMs and devices of the group
+    ///
+    /// Shows the plan. Before anything is removed, or a VM is restarted, it asks. Running it
+    /// again goes on from what is there. With a FILE that `plan --out` wrote, exactly that plan is
+    /// carried out, or nothing.
+    Apply(ApplyArgs),
+    /// Show what differs from the config, for example because somebody changed it by hand
+    ///
+    /// Exit code 0: nothing; 2: something; 1: bad usage or config.
+    Drift(DriftArgs),
     /// Remove the group's VMs and their zvols
     ///
     /// Takes only what carries the group's ownership mark; a VM or zvol whose name merely looks
@@ -126,6 +141,69 @@ pub(super) struct Global {
     pub(super) log_format: LogFormat,
 }
 
+/// What `plan` and `apply` may do, and to which VMs.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    /// Only these VMs: a name, a VM type, or a pattern such as `worker*`; may be given repeatedly
+    #[arg(long, value_name = "NAME|TYPE|GLOB")]
+    pub(super) only: Vec<String>,
+    /// Shut down and start running VMs where a change needs it
+    #[arg(long)]
+    pub(super) restart: bool,
+    /// Let snapshots of zvols that are removed go with them; never clones
+    #[arg(long)]
+    pub(super) with_snapshots: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) change: ChangeArgs,
+    /// Save the plan for `tnvm apply FILE`; an existing file is replaced
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    pub(super) out: Option<PathBuf>,
+    /// Exit with 0 when there is nothing to do, 2 when there is, 1 when that cannot be said
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+    /// Plan without a server, as if it were empty
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// A plan that `tnvm plan --out` wrote; what was allowed there is allowed here
+    #[arg(value_name = "FILE", conflicts_with_all = ["only", "restart", "with_snapshots"])]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) change: ChangeArgs,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// How many VMs may be down for a restart at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) max_unavailable: u16,
+    /// How many VMs to work on side by side; 1 is strictly one call at a time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) concurrency: Option<u16>,
+    /// What becomes of a VM that fails
+    #[arg(long, value_enum, default_value_t = OnFailureArg::Rollback)]
+    pub(super) on_failure: OnFailureArg,
+    /// Remove the lock that another run holds on the group; only when it is sure not to run
+    #[arg(long)]
+    pub(super) force_unlock: bool,
+}
+
+/// Arguments of `drift`.
+#[derive(Debug, Args)]
+pub(super) struct DriftArgs {
+    /// Only these VMs: a name, a VM type, or a pattern such as `worker*`; may be given repeatedly
+    #[arg(long, value_name = "NAME|TYPE|GLOB")]
+    pub(super) only: Vec<String>,
+}
+
 /// Arguments of `create`.
 #[derive(Debug, Args)]
 pub(super) struct CreateArgs {
@@ -135,6 +213,9 @@ pub(super) struct CreateArgs {
     /// Plan without a server, as if it were empty
     #[arg(long, requires = "dry_run")]
     pub(super) offline: bool,
+    /// Only these VMs: a name, a VM type, or a pattern such as `worker*`; may be given repeatedly
+    #[arg(long, value_name = "NAME|TYPE|GLOB")]
+    pub(super) only: Vec<String>,
     /// How many VMs to work on side by side; 1 is strictly one call at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) concurrency: Option<u16>,
@@ -149,6 +230,12 @@ pub(super) struct CreateArgs {
 /// Arguments of `destroy`.
 #[derive(Debug, Args)]
 pub(super) struct DestroyArgs {
+    /// Only these VMs: a name, a VM type, or a pattern such as `worker*`; may be given repeatedly
+    #[arg(long, value_name = "NAME|TYPE|GLOB")]
+    pub(super) only: Vec<String>,
+    /// Let snapshots of the zvols go with them; never clones
+    #[arg(long)]
+    pub(super) with_snapshots: bool,
     /// Show what would go and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,

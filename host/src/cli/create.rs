@@ -8,7 +8,8 @@ use super::prepare::{Prepared, Reach, Secrets, prepare};
 use super::run::{Run, run, show_only};
 use super::session;
 use crate::execute::OnFailure;
-use crate::plan::{Observed, plan_create, plan_create_offline};
+use crate::plan::{Observed, Selection, plan_create, plan_create_offline};
+use crate::resolve::Desired;
 use crate::truenas::Purpose;
 
 /// Runs the command.
@@ -24,7 +25,8 @@ pub(super) async fn create(
     };
     let prepared = prepare(global, reach, output)?;
     if args.offline {
-        show_only(&plan_create_offline(&prepared.desired), output);
+        let desired = chosen(&prepared.desired, args)?;
+        show_only(&plan_create_offline(&desired), None, output);
         return Ok(Exit::Done);
     }
     let session = session::open(
@@ -53,23 +55,25 @@ async fn create_on(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let prepared = prepared.for_server(&session.client).await?;
-    let observe = async || session::observe_for(&session.client, &prepared.desired).await;
+    let desired = chosen(&prepared.desired, args)?;
+    let observe = async || session::observe_for(&session.client, &desired).await;
     let (place, observed) = tokio::join!(guard::look(session), observe());
     let plan_of = |observed: &Observed| {
-        let (plan, problems) = plan_create(&prepared.desired, observed);
+        let (plan, problems) = plan_create(&desired, observed);
         if problems.has_errors() {
             return Err(Failure::Problems(problems));
         }
         Ok((plan, problems))
     };
-    let (mut plan, problems) = plan_of(&observed?)?;
+    let observed = observed?;
+    let (mut plan, problems) = plan_of(&observed)?;
     output.problems(&problems);
     if args.dry_run {
-        show_only(&plan, output);
+        show_only(&plan, Some(&observed), output);
         return Ok(Exit::Done);
     }
     if global.read_only && !plan.is_empty() {
-        show_only(&plan, output);
+        show_only(&plan, Some(&observed), output);
         return Err(guard::read_only());
     }
     let mut lock = None;
@@ -90,10 +94,12 @@ async fn create_on(
     let secrets = Secrets::of(&prepared.environment);
     let run_it = Run {
         plan: &plan,
+        observed: Some(&observed),
         session,
         lock,
         secrets: &secrets,
         concurrency: args.concurrency,
+        max_unavailable: None,
         on_failure: match args.on_failure {
             OnFailureArg::Rollback => OnFailure::Rollback,
             OnFailureArg::Keep => OnFailure::Keep,
@@ -101,4 +107,19 @@ async fn create_on(
         shown: false,
     };
     run(run_it, output).await
+}
+
+/// The VMs that `--only` leaves.
+fn chosen(desired: &Desired, args: &CreateArgs) -> Result<Desired, Failure> {
+    let selection = Selection::of(&args.only);
+    let vms = desired.vms.iter();
+    let problems = selection.check(vms.map(|vm| (vm.name.as_str(), vm.vm_type.as_str())));
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
+    }
+    let mut desired = desired.clone();
+    desired
+        .vms
+        .retain(|vm| selection.selects(&vm.name, &vm.vm_type));
+    Ok(desired)
 }

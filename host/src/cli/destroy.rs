@@ -49,9 +49,9 @@ async fn destroy_on(
         let (plan, problems) = plan_destroy(
             &scope.group,
             &DestroyOptions {
-                selection: &Selection::all(),
+                selection: &Selection::of(&args.only),
                 protected: &scope.protected,
-                with_snapshots: false,
+                with_snapshots: args.with_snapshots,
             },
             observed,
         );
@@ -60,14 +60,15 @@ async fn destroy_on(
         }
         Ok((plan, problems))
     };
-    let (plan, problems) = plan_of(&observed?)?;
+    let observed = observed?;
+    let (plan, problems) = plan_of(&observed)?;
     output.problems(&problems);
     if args.dry_run {
-        show_only(&plan, output);
+        show_only(&plan, Some(&observed), output);
         return Ok(Exit::Done);
     }
     if global.read_only && !plan.is_empty() {
-        show_only(&plan, output);
+        show_only(&plan, Some(&observed), output);
         return Err(guard::read_only());
     }
     let ask = !plan.is_empty() && !args.yes;
@@ -95,10 +96,12 @@ async fn destroy_on(
     let secrets = Secrets::of(&scope.environment);
     let run_it = Run {
         plan: &plan,
+        observed: Some(&observed),
         session,
         lock,
         secrets: &secrets,
         concurrency: args.concurrency,
+        max_unavailable: None,
         on_failure: OnFailure::Keep,
         shown: ask,
     };

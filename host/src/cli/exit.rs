@@ -11,8 +11,10 @@ pub(super) enum Exit {
     Done,
     /// 1: some VM failed.
     Failed,
-    /// 2: bad usage or config; nothing was changed.
+    /// 2: bad usage or config; nothing was changed. 1 where 2 means [`Differences`](Self::Differences).
     Usage,
+    /// 2: `drift` and `plan --detailed-exitcode` found differences.
+    Differences,
     /// 3: no connection or login.
     Connection,
     /// 4: refused for safety.
@@ -26,7 +28,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Differences => 2,
             Exit::Connection => 3,
             Exit::Refused => 4,
             Exit::Interrupted => 130,

@@ -2,21 +2,26 @@
 //!
 //! Reads flags and environment and hands plain values on; nothing below it knows a terminal.
 
+mod apply;
 mod args;
+mod change;
 mod create;
 mod destroy;
+mod drift;
 mod exit;
 mod guard;
 mod list;
 mod logging;
 mod mask;
 mod output;
+mod plan;
 mod plugin;
 mod prepare;
 mod progress;
 mod run;
 mod session;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,8 +33,17 @@ use output::Output;
 /// Runs the program: arguments in, exit code out.
 #[must_use]
 pub fn main() -> ExitCode {
-    // clap prints its own usage errors and exits with 2, the code this program documents for them.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Where 2 says "differences" a slip of the pen must not say the same.
+        Err(error) if error.use_stderr() && asks_for_differences(std::env::args_os()) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = error.print();
+            return ExitCode::FAILURE;
+        }
+        // clap prints usage errors and exits with 2, the code this program documents for them.
+        Err(error) => error.exit(),
+    };
     let output = Output::new(&cli.global);
     if let Err(message) = logging::init(&cli.global, output.colours_stderr()) {
         output.error(&message);
@@ -51,15 +65,27 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output.failure(&failure);
-            failure.exit().into()
+            match failure.exit() {
+                Exit::Usage if asks_for_differences(std::env::args_os()) => ExitCode::FAILURE,
+                exit => exit.into(),
+            }
         }
     }
+}
+
+/// Whether exit code 2 means "there are differences" for these arguments.
+fn asks_for_differences(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.skip(1);
+    arguments.any(|one| one == "drift" || one == "--detailed-exitcode")
 }
 
 async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Create(args) => create::create(global, args, output).await,
+        Command::Plan(args) => plan::plan(global, args, output).await,
+        Command::Apply(args) => apply::apply(global, args, output).await,
+        Command::Drift(args) => drift::drift(global, args, output).await,
         Command::Destroy(args) => destroy::destroy(global, args, output).await,
         Command::List(args) => list::list(global, args, output).await,
         Command::Plugin(PluginCommand::List) => plugin::list(global, output),

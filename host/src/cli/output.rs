@@ -119,8 +119,21 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
-    /// Prints all problems, each with its place and help.
+    /// Prints all problems, each with its place and help, and how many of them are errors.
     pub(super) fn problems(&self, problems: &Diagnostics) {
+        self.remarks(problems);
+        let errors = problems
+            .iter()
+            .filter(|one| one.severity == Severity::Error);
+        match errors.count() {
+            0 => {}
+            1 => self.note("1 error; nothing was changed"),
+            count => self.note(&format!("{count} errors; nothing was changed")),
+        }
+    }
+
+    /// Prints all problems, each with its place and help.
+    pub(super) fn remarks(&self, problems: &Diagnostics) {
         let theme = if self.colour_stderr {
             GraphicalTheme::unicode()
         } else {
@@ -134,14 +147,6 @@ impl Output {
                 text = shown.to_string();
             }
             self.note(text.trim_end());
-        }
-        let errors = problems
-            .iter()
-            .filter(|one| one.severity == Severity::Error);
-        match errors.count() {
-            0 => {}
-            1 => self.note("1 error; nothing was changed"),
-            count => self.note(&format!("{count} errors; nothing was changed")),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing is sent to the server from here, except when granted facts are asked for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -252,6 +253,33 @@ fn check_secrets(environment: &Environment, desired: &Desired) -> Diagnostics {
     references.sort_unstable();
     references.dedup();
     SecretStore::new(environment).check(references)
+}
+
+/// Reports the secrets of these devices that cannot be had.
+pub(super) fn secrets_for(
+    environment: &Environment,
+    desired: &Desired,
+    output: &Output,
+) -> Result<(), Failure> {
+    let problems = check_secrets(environment, desired);
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
+    }
+    output.problems(&problems);
+    Ok(())
+}
+
+/// The secrets of these devices that can be had, by their references.
+pub(super) fn resolved_secrets(
+    environment: &Environment,
+    desired: &Desired,
+) -> BTreeMap<String, SecretString> {
+    let store = SecretStore::new(environment);
+    let devices = desired.vms.iter().flat_map(|vm| &vm.devices);
+    let references = devices.flat_map(|device| &device.secrets);
+    references
+        .filter_map(|one| Some((one.secret.clone(), store.resolve(&one.secret).ok()?)))
+        .collect()
 }
 
 /// The secrets of a run, in the executor's terms.

@@ -14,13 +14,15 @@ use crate::execute::{
     execute,
 };
 use crate::lock::Held;
-use crate::plan::{Plan, PlanKind, PlanView};
+use crate::plan::{Observed, Plan, PlanKind, PlanView};
 use crate::truenas::Client;
 
 /// What to execute, and how.
 pub(super) struct Run<'a> {
     /// The plan.
     pub(super) plan: &'a Plan,
+    /// What it was made from, for showing how much of it is left.
+    pub(super) observed: Option<&'a Observed>,
     /// The connection.
     pub(super) session: &'a Session,
     /// The lock of the group; released when the plan is carried out.
@@ -29,6 +31,8 @@ pub(super) struct Run<'a> {
     pub(super) secrets: &'a dyn SecretSource,
     /// VMs side by side, if the user says.
     pub(super) concurrency: Option<u16>,
+    /// VMs that may be down for a restart at once, if the user says.
+    pub(super) max_unavailable: Option<u16>,
     /// What becomes of a VM that fails.
     pub(super) on_failure: OnFailure,
     /// Whether the plan was shown already.
@@ -61,7 +65,7 @@ struct Summary {
 
 /// Shows the plan, executes it, prints the result.
 pub(super) async fn run(mut run: Run<'_>, output: &Output) -> Result<Exit, exit::Failure> {
-    let view = PlanView::from(run.plan);
+    let view = PlanView::of(run.plan, run.observed);
     if !output.is_json() && !run.shown {
         output.plan(&view);
     }
@@ -93,8 +97,8 @@ pub(super) async fn run(mut run: Run<'_>, output: &Output) -> Result<Exit, exit:
 }
 
 /// A dry run: the plan in the shape that a real run prints.
-pub(super) fn show_only(plan: &Plan, output: &Output) {
-    let view = PlanView::from(plan);
+pub(super) fn show_only(plan: &Plan, observed: Option<&Observed>, output: &Output) {
+    let view = PlanView::of(plan, observed);
     if output.is_json() {
         output.json(&serde_json::json!({"plan": view, "vms": [], "summary": {}}));
     } else {
@@ -111,6 +115,9 @@ async fn execute_watched(
     options.on_failure = run.on_failure;
     if let Some(concurrency) = run.concurrency {
         options.concurrency = concurrency.into();
+    }
+    if let Some(max_unavailable) = run.max_unavailable {
+        options.max_unavailable = max_unavailable.into();
     }
     let (stop, signal) = StopSignal::new();
     let watching = progress::watch(*output);

@@ -125,6 +125,22 @@ impl Session {
 
 /// Everything that a create compares with.
 pub(super) async fn observe_for(client: &Client, desired: &Desired) -> Result<Observed, Failure> {
+    observe_around(client, desired, false).await
+}
+
+/// Everything that an apply compares with: besides, all zvols of the server.
+pub(super) async fn observe_all_for(
+    client: &Client,
+    desired: &Desired,
+) -> Result<Observed, Failure> {
+    observe_around(client, desired, true).await
+}
+
+async fn observe_around(
+    client: &Client,
+    desired: &Desired,
+    all_volumes: bool,
+) -> Result<Observed, Failure> {
     let devices = || desired.vms.iter().flat_map(|vm| &vm.devices);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let mut dataset_prefixes: Vec<String> = devices()
@@ -149,7 +165,7 @@ pub(super) async fn observe_for(client: &Client, desired: &Desired) -> Result<Ob
         files,
         want_choices: true,
         want_memory: true,
-        ..ObserveRequest::default()
+        all_volumes,
     };
     observe(client, &request)
         .await

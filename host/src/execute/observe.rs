@@ -18,8 +18,7 @@ pub struct ObserveRequest {
     /// Datasets whose own rows and everything below them are wanted. Names below others of them
     /// are not asked for twice.
     pub dataset_prefixes: Vec<String>,
-    /// Whether all zvols of the server are wanted, with their numbers of snapshots; the prefixes
-    /// are then not asked for.
+    /// Whether all zvols of the server are wanted, with their numbers of snapshots.
     pub all_volumes: bool,
     /// Paths on the server whose existence matters; each is asked for once.
     pub files: Vec<String>,
@@ -36,14 +35,12 @@ pub struct ObserveRequest {
 /// The first call that fails; a file that is not there is no failure.
 pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observed, CallError> {
     let datasets = async {
-        if request.all_volumes {
-            return client.query_volumes().await;
-        }
         if request.dataset_prefixes.is_empty() {
             return Ok(Vec::new());
         }
         client.query_datasets(&request.dataset_prefixes).await
     };
+    let volumes = OptionFuture::from(request.all_volumes.then(|| client.query_volumes()));
     let files: BTreeSet<&String> = request.files.iter().collect();
     let files = try_join_all(files.into_iter().map(|path| async move {
         let stat = client.file_stat_opt(path).await?;
@@ -54,9 +51,10 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
     let binds = OptionFuture::from(choices.then(|| client.bind_choices()));
     let memory = OptionFuture::from(request.want_memory.then(|| client.available_memory()));
 
-    let (vms, datasets, files, nics, binds, memory) = tokio::try_join!(
+    let (vms, datasets, volumes, files, nics, binds, memory) = tokio::try_join!(
         client.query_vms(),
         datasets,
+        async { volumes.await.transpose() },
         files,
         async { nics.await.transpose() },
         async { binds.await.transpose() },
@@ -67,7 +65,12 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         version: server.version.to_string(),
         hostname: server.hostname.clone(),
         vms: vms.into_iter().map(vm).collect(),
-        datasets: datasets.into_iter().map(dataset).collect(),
+        // The rows of the zvols come last: they have the numbers of snapshots.
+        datasets: datasets
+            .into_iter()
+            .chain(volumes.into_iter().flatten())
+            .map(dataset)
+            .collect(),
         nic_choices: nics,
         bind_choices: binds,
         memory_available: memory,

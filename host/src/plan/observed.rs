@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::mark::Mark;
@@ -30,7 +31,7 @@ pub struct Observed {
 }
 
 /// A VM on the server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ObservedVm {
     /// The server's id.
     pub id: u64,
@@ -49,7 +50,7 @@ pub struct ObservedVm {
 }
 
 /// Power state of a VM (`status.state` of `vm.query`, all versions).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PowerState {
     /// Runs.
@@ -115,7 +116,7 @@ pub(super) fn zvol_of(path: &str) -> Option<String> {
 }
 
 /// A device on the server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ObservedDevice {
     /// The server's id.
     pub id: u64,
@@ -126,7 +127,7 @@ pub struct ObservedDevice {
 }
 
 /// A dataset or zvol.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ObservedDataset {
     /// Whether it is a zvol.
     pub is_volume: bool,

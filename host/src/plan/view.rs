@@ -95,6 +95,14 @@ pub enum DeviceAction {
     Destroy,
 }
 
+impl PlanView {
+    /// A plan, with what it was made from.
+    #[must_use]
+    pub fn of(plan: &Plan, _: Option<&super::Observed>) -> Self {
+        Self::from(plan)
+    }
+}
+
 impl From<&Plan> for PlanView {
     fn from(plan: &Plan) -> Self {
         Self {

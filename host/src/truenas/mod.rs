@@ -41,8 +41,8 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use loss::{DisconnectReason, LossReason};
 pub use method::Method;
 pub use methods::{
-    DatasetEntry, DeviceChange, DeviceEntry, FileStat, FileSystem, VmEntry, VmState, VmStatus,
-    VolumeSpec,
+    DatasetEntry, DeviceChange, DeviceEntry, FileStat, FileSystem, MASK, VmEntry, VmState,
+    VmStatus, VolumeSpec,
 };
 pub use observer::{CallObserver, CallOutcome, CallRecord};
 pub use options::{ConnectOptions, TlsOptions};

@@ -77,7 +77,7 @@ impl fmt::Debug for DeviceChange {
 
 /// What the server shows instead of a secret to who may not read it (25.04 and newer). Written
 /// back it is stored as the secret.
-const MASK: &str = "********";
+pub const MASK: &str = "********";
 
 impl DeviceChange {
     /// The second argument of `vm.device.update`.

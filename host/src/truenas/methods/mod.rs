@@ -9,6 +9,6 @@ mod system;
 mod vm;
 
 pub use dataset::{DatasetEntry, VolumeSpec};
-pub use device::{DeviceChange, DeviceEntry};
+pub use device::{DeviceChange, DeviceEntry, MASK};
 pub use file::{FileStat, FileSystem};
 pub use vm::{VmEntry, VmState, VmStatus};

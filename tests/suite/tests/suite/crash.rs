@@ -64,27 +64,23 @@ fn a_destroy_killed_at_any_call_is_finished_by_the_same_command() {
 }
 
 #[test]
-#[ignore = "needs `tnvm apply`"]
 fn an_apply_killed_at_any_call_is_finished_by_the_same_command() {
     Matrix::of(&APPLY).run(&KILLS, 0);
 }
 
 #[test]
-#[ignore = "needs `tnvm apply` and the client's reconnect"]
 fn an_apply_that_loses_its_connection_at_any_call_finishes_by_itself() {
     let matrix = Matrix::of(&APPLY);
     matrix.run(&DROPS, matrix.until_login());
 }
 
 #[test]
-#[ignore = "needs the client's reconnect"]
 fn a_create_that_loses_its_connection_at_any_call_finishes_by_itself() {
     let matrix = Matrix::of(&CREATE);
     matrix.run(&DROPS, matrix.until_login());
 }
 
 #[test]
-#[ignore = "needs the client's reconnect"]
 fn a_destroy_that_loses_its_connection_at_any_call_finishes_by_itself() {
     let matrix = Matrix::of(&DESTROY);
     matrix.run(&DROPS, matrix.until_login());

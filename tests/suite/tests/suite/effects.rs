@@ -249,7 +249,6 @@ fn check(row: &Row, starts: bool, restart: bool) {
 }
 
 #[test]
-#[ignore = "needs `tnvm apply`"]
 fn on_a_stopped_vm_only_the_attribute_that_changes_is_sent() {
     for row in ROWS {
         check(row, false, false);
@@ -257,7 +256,6 @@ fn on_a_stopped_vm_only_the_attribute_that_changes_is_sent() {
 }
 
 #[test]
-#[ignore = "needs `tnvm apply`"]
 fn a_running_vm_has_a_change_when_the_table_says_so() {
     for row in ROWS {
         check(row, true, false);
@@ -265,7 +263,6 @@ fn a_running_vm_has_a_change_when_the_table_says_so() {
 }
 
 #[test]
-#[ignore = "needs `tnvm apply`"]
 fn with_restart_a_running_vm_has_every_change_and_is_restarted_for_it_alone() {
     for row in ROWS {
         check(row, true, true);
