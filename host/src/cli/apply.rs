@@ -126,6 +126,8 @@ impl Apply<'_> {
                 return Err(failure);
             }
             lock = held;
+        } else {
+            guard::sweep(self.session, place, &plan.group).await;
         }
         let secrets = Secrets::of(self.environment);
         let run_it = Run {

@@ -90,6 +90,8 @@ async fn create_on(
             }
         }
         lock = held;
+    } else {
+        guard::sweep(session, place, &plan.group).await;
     }
     let secrets = Secrets::of(&prepared.environment);
     let run_it = Run {

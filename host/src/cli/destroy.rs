@@ -92,6 +92,8 @@ async fn destroy_on(
             return Err(failure);
         }
         lock = held;
+    } else {
+        guard::sweep(session, place, &plan.group).await;
     }
     let secrets = Secrets::of(&scope.environment);
     let run_it = Run {

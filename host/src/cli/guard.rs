@@ -74,6 +74,13 @@ pub(super) async fn look(session: &Session) -> Option<Look> {
     }
 }
 
+/// Removes what killed runs left at the place of the lock, where this one has nothing to do.
+pub(super) async fn sweep(session: &Session, place: Option<Look>, group: &str) {
+    if let Some(place) = place {
+        lock::sweep(&session.client, &session.who, group, place).await;
+    }
+}
+
 /// Takes the lock of a group, and looks at the server under it. Ctrl-C is heard when that is done,
 /// so that the lock is not left behind; pressed twice, at once.
 pub(super) async fn lock<T>(

@@ -18,7 +18,7 @@ pub struct ObserveRequest {
     /// Datasets whose own rows and everything below them are wanted. Names below others of them
     /// are not asked for twice.
     pub dataset_prefixes: Vec<String>,
-    /// Whether all zvols of the server are wanted, with their numbers of snapshots.
+    /// Whether all zvols of the server are wanted, and the snapshots of those with a mark.
     pub all_volumes: bool,
     /// Paths on the server whose existence matters; each is asked for once.
     pub files: Vec<String>,
@@ -29,7 +29,7 @@ pub struct ObserveRequest {
 }
 
 /// Asks the server, all at once: one call for the VMs (for 500 of them), one per 50 dataset
-/// prefixes, two for the choices, one for the memory, one per file.
+/// prefixes, one for all zvols and one for each with a mark and snapshots, two for the choices, one for the memory, one per file.
 ///
 /// # Errors
 /// The first call that fails; a file that is not there is no failure.
@@ -40,7 +40,7 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         }
         client.query_datasets(&request.dataset_prefixes).await
     };
-    let volumes = OptionFuture::from(request.all_volumes.then(|| client.query_volumes()));
+    let volumes = OptionFuture::from(request.all_volumes.then(|| volumes(client)));
     let files: BTreeSet<&String> = request.files.iter().collect();
     let files = try_join_all(files.into_iter().map(|path| async move {
         let stat = client.file_stat_opt(path).await?;
@@ -65,17 +65,36 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         version: server.version.to_string(),
         hostname: server.hostname.clone(),
         vms: vms.into_iter().map(vm).collect(),
-        // The rows of the zvols come last: they have the numbers of snapshots.
+        // The zvols come last: they have their snapshots.
         datasets: datasets
             .into_iter()
-            .chain(volumes.into_iter().flatten())
             .map(dataset)
+            .chain(volumes.into_iter().flatten())
             .collect(),
         nic_choices: nics,
         bind_choices: binds,
         memory_available: memory,
         files: files.into_iter().collect(),
     })
+}
+
+/// All zvols, those with a mark with the names of their snapshots.
+async fn volumes(client: &Client) -> Result<Vec<(String, ObservedDataset)>, CallError> {
+    let found = client.query_volumes().await?;
+    try_join_all(found.into_iter().map(|entry| async move {
+        let is_marked = mark_of(&entry).is_some();
+        // Where the server does not count them there may be some.
+        let may_have_some = entry.snapshots != Some(0);
+        let snapshots = if is_marked && may_have_some {
+            client.snapshots_of(&entry.name).await?
+        } else {
+            Vec::new()
+        };
+        let (name, mut observed) = dataset(entry);
+        observed.snapshots = snapshots;
+        Ok((name, observed))
+    }))
+    .await
 }
 
 /// The plan's word for a power state. A word that this tnvm does not know counts as one that the
@@ -118,7 +137,7 @@ fn dataset(dataset: DatasetEntry) -> (String, ObservedDataset) {
         available: dataset.available,
         locked: dataset.locked,
         read_only: dataset.read_only,
-        snapshots: dataset.snapshots,
+        snapshots: Vec::new(),
         origin: dataset.origin.clone(),
     };
     (dataset.name, observed)

@@ -141,17 +141,17 @@ async fn work(
             this.ledger.settle_all(&vm::itself(this), Certainty::Absent);
             Ok(())
         }
-        Step::DeleteVolume { dataset, recursive } if this.plan.removes() => {
-            volume::delete(this, dataset, *recursive).await?;
+        Step::DeleteVolume { dataset, snapshots } if this.plan.removes() => {
+            volume::delete(this, dataset, snapshots).await?;
             let gone = volume::object(dataset);
             this.ledger.settle_all(&gone, Certainty::Absent);
             Ok(())
         }
-        Step::DeleteVolume { dataset, recursive } => {
+        Step::DeleteVolume { dataset, snapshots } => {
             let removal = Object::VolumeRemoval {
                 dataset: dataset.clone(),
             };
-            change(this, removal, volume::delete(this, dataset, *recursive)).await
+            change(this, removal, volume::delete(this, dataset, snapshots)).await
         }
     }
 }

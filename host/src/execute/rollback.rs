@@ -104,7 +104,7 @@ async fn undo(this: &VmRun<'_>, entry: &Entry) -> Result<(), StepError> {
             Some(id) => vm::delete(this, id).await,
             None => Ok(()),
         },
-        (Object::Volume { dataset }, _) => volume::delete(this, dataset, false).await,
+        (Object::Volume { dataset }, _) => volume::delete(this, dataset, &[]).await,
         (Object::Attributes { id, .. }, _) => settings::restore_device(this, *id).await,
         (Object::Fields { .. }, _) => settings::restore_vm(this).await,
         (Object::Stopped { .. }, _) => vm::start(this).await,

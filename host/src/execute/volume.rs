@@ -65,8 +65,8 @@ pub(super) async fn grow(this: &VmRun<'_>, dataset: &str, size: u64) -> Result<(
     .await
 }
 
-/// `pool.dataset.delete` of a zvol with this mark; then verified gone. `recursive`: its snapshots go
-/// with it; without, it must not have any.
+/// `pool.dataset.delete` of a zvol with this mark; then verified gone. Of its snapshots those go with
+/// it that are named here; others forbid it.
 ///
 /// Snapshots are asked for before the call: the server takes shares and tasks of a dataset away
 /// before it finds that ZFS refuses, and 26 and newer do not even say that it refused (`pool.dataset.delete`).
@@ -74,9 +74,10 @@ pub(super) async fn grow(this: &VmRun<'_>, dataset: &str, size: u64) -> Result<(
 pub(super) async fn delete(
     this: &VmRun<'_>,
     dataset: &str,
-    recursive: bool,
+    agreed: &[String],
 ) -> Result<(), StepError> {
     let client = this.client();
+    let recursive = !agreed.is_empty();
     until_gone(
         this,
         || async move {
@@ -86,15 +87,17 @@ pub(super) async fn delete(
             if !is_ours(&found, &this.plan.mark) {
                 return Err(StepError::Foreign);
             }
+            if found.snapshots != Some(0) {
+                let mut others = client.snapshots_of(dataset).await?;
+                others.retain(|one| !agreed.contains(one));
+                if !others.is_empty() {
+                    return Err(StepError::Snapshots(others));
+                }
+            }
             if recursive {
                 let clones = clones_of(this, dataset).await?;
                 if !clones.is_empty() {
                     return Err(StepError::Clones(clones));
-                }
-            } else if found.snapshots != Some(0) {
-                let snapshots = client.snapshots_of(dataset).await?;
-                if !snapshots.is_empty() {
-                    return Err(StepError::Snapshots(snapshots));
                 }
             }
             Ok(true)

@@ -16,4 +16,4 @@ mod tests;
 
 pub use held::Held;
 pub use record::LockRecord;
-pub use take::{Lock, LockError, Look, Request, Times, look, take};
+pub use take::{Lock, LockError, Look, Request, Times, look, sweep, take};

@@ -136,6 +136,27 @@ pub async fn take<T>(
     }
 }
 
+/// Removes locks that nobody needs any more, such as that of a run of this machine that was killed.
+/// For a run that finds nothing to do and so takes no lock itself. Nothing depends on it.
+pub async fn sweep(client: &Client, who: &WhoAmI, group: &str, place: Look) {
+    let Ok(Some(root)) = place.0 else { return };
+    let judged = judge(
+        read_all(&root.user_properties),
+        &key(&who.run),
+        group,
+        who.machine.as_deref(),
+        seconds(client.server_time()),
+        &WhoAmI::has_ended,
+    );
+    let gone: Vec<_> = judged.leftover.into_iter().map(|key| (key, None)).collect();
+    if gone.is_empty() {
+        return;
+    }
+    if let Err(error) = client.set_user_properties(&root.name, &gone).await {
+        tracing::debug!(%error, "locks of ended runs are left");
+    }
+}
+
 async fn without<T>(why: &str, observe: &impl AsyncFn() -> T) -> (Lock, T) {
     (Lock::Without(why.to_owned()), observe().await)
 }

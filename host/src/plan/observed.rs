@@ -143,8 +143,9 @@ pub struct ObservedDataset {
     pub locked: bool,
     /// Read-only.
     pub read_only: bool,
-    /// How many snapshots it has, where asked for.
-    pub snapshots: Option<u64>,
+    /// The full names (`tank/vms/web01-disk0@daily`) of the snapshots of a zvol with a mark, where
+    /// all zvols were asked for.
+    pub snapshots: Vec<String>,
     /// The snapshot it was cloned from: `tank/golden@v1`.
     pub origin: Option<String>,
 }

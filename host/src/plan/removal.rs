@@ -23,7 +23,10 @@ impl Removal<'_> {
     /// One plan for each VM that goes, in the order of their marks.
     pub(super) fn plan(&self, problems: &mut Diagnostics) -> Vec<VmPlan> {
         let mut vms: BTreeMap<Mark, VmPlan> = BTreeMap::new();
-        for vm in &self.observed.vms {
+        // By name, as people read them, and not in the order in which they came to be.
+        let mut found: Vec<&ObservedVm> = self.observed.vms.iter().collect();
+        found.sort_by(|one, two| one.name.cmp(&two.name));
+        for vm in found {
             match vm.owner() {
                 Some(mark) if mark.group == self.group && (self.goes)(mark) => {
                     vms.insert(mark.clone(), vm_plan(mark, vm));
@@ -177,7 +180,7 @@ impl<'a> VolumeRule<'a> {
     /// The step that deletes a zvol, and why it must not be done, if so.
     pub(super) fn delete(&self, dataset: &str, mark: &Mark, problems: &mut Diagnostics) -> Step {
         let found = self.observed.datasets.get(dataset);
-        let snapshots = found.and_then(|one| one.snapshots).unwrap_or(0);
+        let snapshots = found.map_or(&[][..], |one| one.snapshots.as_slice());
         let clones = self.clones.get(dataset).map_or(&[][..], Vec::as_slice);
         if !clones.is_empty() {
             problems.push(
@@ -188,15 +191,16 @@ impl<'a> VolumeRule<'a> {
                 .help("promote the clones on the server (`zfs promote`), or delete them yourself if they are not needed")
                 .vm(&mark.vm),
             );
-        } else if snapshots > 0 && !self.with_snapshots {
-            let plural = if snapshots == 1 { "" } else { "s" };
-            problems.push(
-                Diagnostic::refusal(format!("{dataset} has {snapshots} snapshot{plural}"))
-                    .help(format!(
-                        "`zfs list -t snapshot {dataset}` names them; delete those you do not need, or let all of them go with `--with-snapshots`"
-                    ))
-                    .vm(&mark.vm),
-            );
+        }
+        if !snapshots.is_empty() {
+            let told = if self.with_snapshots {
+                Diagnostic::warning(format!("{dataset} goes with its {}", named(snapshots)))
+                    .help("without `--with-snapshots` they forbid it")
+            } else {
+                Diagnostic::refusal(format!("{dataset} has {}", named(snapshots)))
+                    .help("delete those that nobody needs, or let them go with `--with-snapshots`")
+            };
+            problems.push(told.vm(&mark.vm));
         }
         for other in self.holders.get(dataset).into_iter().flatten() {
             if other.owner() != Some(mark) {
@@ -212,7 +216,11 @@ impl<'a> VolumeRule<'a> {
         }
         Step::DeleteVolume {
             dataset: dataset.to_owned(),
-            recursive: self.with_snapshots && snapshots > 0,
+            snapshots: if self.with_snapshots {
+                snapshots.to_vec()
+            } else {
+                Vec::new()
+            },
         }
     }
 }
@@ -225,4 +233,20 @@ pub(super) fn by_name(observed: &Observed) -> HashMap<&str, &ObservedVm> {
         found.entry(&vm.name).or_insert(vm);
     }
     found
+}
+
+/// `snapshot @daily`, `3 snapshots @a, @b, @c`: names without their dataset, at most ten.
+fn named(snapshots: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let names = snapshots.iter().map(|one| {
+        let name = one.rsplit_once('@').map_or(one.as_str(), |(_, name)| name);
+        format!("@{name}")
+    });
+    let shown: Vec<String> = names.take(SHOWN).collect();
+    let shown = shown.join(", ");
+    match snapshots.len() {
+        1 => format!("snapshot {shown}"),
+        count if count > SHOWN => format!("{count} snapshots, {shown} and more"),
+        count => format!("{count} snapshots {shown}"),
+    }
 }

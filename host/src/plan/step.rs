@@ -170,9 +170,9 @@ pub enum Step {
     DeleteVolume {
         /// Full dataset name.
         dataset: String,
-        /// Whether its snapshots go with it. Clones never do.
-        #[serde(default)]
-        recursive: bool,
+        /// The full names of its snapshots that go with it; others forbid it. Clones never go.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        snapshots: Vec<String>,
     },
 }
 

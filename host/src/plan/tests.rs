@@ -342,7 +342,9 @@ fn destroy_refuses_what_would_take_others_along() {
         .datasets
         .get_mut("tank/vms/worker01-disk0")
         .unwrap()
-        .snapshots = Some(2);
+        .snapshots = ["a", "b"]
+        .map(|name| format!("tank/vms/worker01-disk0@{name}"))
+        .to_vec();
     let mut thief = ours.clone();
     thief.name = "thief".into();
     thief.devices.truncate(1);
@@ -350,7 +352,7 @@ fn destroy_refuses_what_would_take_others_along() {
     // Adding the thief must not have changed whose zvol it is.
     stolen.datasets = world.datasets;
     let (_, problems) = plan_destroy("lab", &no_options(&["worker01".to_owned()]), &stolen);
-    refuses(&problems, "has 2 snapshots");
+    refuses(&problems, "has 2 snapshots @a, @b");
     refuses(&problems, "is also a disk of the VM `thief`");
     refuses(&problems, "is protected");
 }

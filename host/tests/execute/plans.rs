@@ -152,7 +152,7 @@ pub(crate) fn destruction(vms: &[(&str, u64)]) -> Plan {
             Step::DeleteVm,
             Step::DeleteVolume {
                 dataset,
-                recursive: false,
+                snapshots: Vec::new(),
             },
         ];
         vm_plan(name, Some(*id), steps)

@@ -20,9 +20,6 @@ use crate::ran::Ran;
 const PASSWORD: &str = "Api-Passw0rd-of-the-Lab";
 const VNC_PASSWORD: &str = "VncLab42";
 
-/// Whether the program has `plan`: [`Lab::settled`] asks it then, too.
-const HAS_PLAN: bool = false;
-
 /// A server and a folder for one test. The folder is named `lab`, and so is the config's group.
 pub struct Lab {
     // Dropped in this order: the server stops while its runtime still turns.
@@ -255,10 +252,8 @@ impl Lab {
         ran.says(&["No changes"]);
         assert_eq!(self.mutations(), before, "{}", ran.shown());
         assert_eq!(self.view(), view);
-        if HAS_PLAN {
-            let ran = self.plan(options).ended(0);
-            assert_eq!(self.mutations(), before, "{}", ran.shown());
-        }
+        let ran = self.plan(options).ended(0);
+        assert_eq!(self.mutations(), before, "{}", ran.shown());
     }
 
     /// Plans; the exit code is 2 where there is something to do.

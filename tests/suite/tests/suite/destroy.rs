@@ -141,7 +141,12 @@ fn a_snapshot_forbids_and_is_named() {
         world.take_snapshot(zvol, "backup");
         world.datasets.insert(clone.name.clone(), clone);
     });
-    let says = ["tank/kubernetes/worker02-disk0", "snapshot", "help:"];
+    let says = [
+        "tank/kubernetes/worker02-disk0",
+        "snapshot @backup",
+        "tank/vms/copied",
+        "help:",
+    ];
     check_unchanged(&lab, &["destroy", "--yes"], 4, &says);
 }
 

@@ -8,6 +8,8 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod apply;
+mod converge;
 mod crash;
 mod create;
 mod destroy;

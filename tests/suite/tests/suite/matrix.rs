@@ -110,7 +110,22 @@ fn neighbours(world: WorldBuilder) -> WorldBuilder {
 /// Everything that is there, without what is given by chance: ids, serial numbers, UUIDs.
 fn essence(view: &WorldView) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
+    // A disk that comes while another goes gets the number that is free at that moment, so by whom
+    // a zvol is owned and for which disk counts, and not its number.
+    let named: Vec<(&String, String)> = view
+        .zvols
+        .iter()
+        .filter_map(|(name, zvol)| {
+            let property = |key: &str| zvol.user_properties.get(key);
+            let (owner, device) = (property("tnvm:owner")?, property("tnvm:device")?);
+            Some((name, format!("{device} of {owner}")))
+        })
+        .collect();
     let mut see = |text: String| {
+        let mut text = text;
+        for (name, owned) in &named {
+            text = text.replace(name.as_str(), owned);
+        }
         let fresh = seen.insert(text.clone());
         assert!(fresh, "twice: {text}");
     };
