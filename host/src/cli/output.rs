@@ -77,7 +77,7 @@ impl Output {
         for line in render(plan) {
             let code = match line.sign {
                 Sign::Add => "32",
-                Sign::Change => "33",
+                Sign::Change | Sign::Replace => "33",
                 Sign::Remove => "31",
                 Sign::Keep => "",
             };

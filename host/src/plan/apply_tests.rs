@@ -15,11 +15,11 @@ use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 const GIB: u64 = 1 << 30;
 
 /// What `apply` is allowed in these tests unless said otherwise: everything.
-fn apply(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics) {
+pub(super) fn apply(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics) {
     with(desired, observed, true, &Selection::all())
 }
 
-fn with(
+pub(super) fn with(
     desired: &Desired,
     observed: &Observed,
     restart: bool,
@@ -44,7 +44,7 @@ fn mark(vm_type: &str, vm: &str) -> Mark {
 
 /// A device of a VM in the sketch of a config.
 #[derive(Clone, Debug)]
-enum Part {
+pub(super) enum Part {
     Disk {
         name: &'static str,
         gib: u64,
@@ -64,12 +64,12 @@ enum Part {
 }
 
 #[derive(Clone, Debug)]
-struct Sketch {
-    memory: u64,
-    protect: bool,
-    start: bool,
-    description: &'static str,
-    parts: Vec<Part>,
+pub(super) struct Sketch {
+    pub(super) memory: u64,
+    pub(super) protect: bool,
+    pub(super) start: bool,
+    pub(super) description: &'static str,
+    pub(super) parts: Vec<Part>,
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -157,7 +157,7 @@ fn desired_vm(vm_type: &str, name: &str, sketch: &Sketch) -> DesiredVm {
     }
 }
 
-fn desired(vms: &[(&str, &str, Sketch)]) -> Desired {
+pub(super) fn desired(vms: &[(&str, &str, Sketch)]) -> Desired {
     Desired {
         group: "lab".into(),
         vms: vms
@@ -167,7 +167,7 @@ fn desired(vms: &[(&str, &str, Sketch)]) -> Desired {
     }
 }
 
-fn sketch(parts: Vec<Part>) -> Sketch {
+pub(super) fn sketch(parts: Vec<Part>) -> Sketch {
     Sketch {
         memory: 1024,
         protect: false,
@@ -177,7 +177,7 @@ fn sketch(parts: Vec<Part>) -> Sketch {
     }
 }
 
-fn two_disks() -> Vec<Part> {
+pub(super) fn two_disks() -> Vec<Part> {
     vec![
         Part::Disk { name: "a", gib: 1 },
         Part::Disk { name: "b", gib: 2 },
@@ -194,7 +194,7 @@ fn two_disks() -> Vec<Part> {
 }
 
 /// A neighbour, and room.
-fn world() -> Observed {
+pub(super) fn world() -> Observed {
     let parent = ObservedDataset {
         available: Some(1000 * GIB),
         ..ObservedDataset::default()
@@ -231,8 +231,8 @@ fn world() -> Observed {
 }
 
 /// The server: it does a step as the real one would, and adds what that adds.
-struct Server {
-    world: Observed,
+pub(super) struct Server {
+    pub(super) world: Observed,
     next: u64,
 }
 
@@ -267,7 +267,7 @@ impl Server {
         assert!(!ports.windows(2).any(|two| two[0] == two[1]), "{ports:?}");
     }
 
-    fn vm(&mut self, name: &str) -> &mut ObservedVm {
+    pub(super) fn vm(&mut self, name: &str) -> &mut ObservedVm {
         self.world
             .vms
             .iter_mut()
@@ -432,7 +432,7 @@ fn errors(problems: &Diagnostics) -> Vec<String> {
 
 /// A server on which this was applied.
 #[track_caller]
-fn applied(desired: &Desired) -> Server {
+pub(super) fn applied(desired: &Desired) -> Server {
     let mut server = Server {
         world: world(),
         next: 0,
@@ -586,7 +586,7 @@ fn a_removed_disk_takes_its_own_data_and_not_its_neighbours() {
         sketch(two_disks()),
         second.clone(),
         true,
-        &["stop", "delete disk", "delete tank/web01-disk0", "start"],
+        &["stop", "delete disk.a", "delete tank/web01-disk0", "start"],
     );
     check_refused(
         sketch(two_disks()),

@@ -169,6 +169,12 @@ const TABLE: &[Row] = &[
     ),
     row(
         Of::Whole,
+        "device is replaced",
+        Effect::Recreate,
+        "another file or zvol is another disk: the old one is removed, which needs the VM to be off (all versions)",
+    ),
+    row(
+        Of::Whole,
         "device is removed",
         Restart,
         "`vm.device.delete` refuses it while the VM is active (all versions)",

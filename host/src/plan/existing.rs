@@ -12,7 +12,7 @@ use super::observed::{Observed, ObservedDevice, ObservedVm, PowerState};
 use super::orders;
 use super::pairing::{Standing, differences, pair_all};
 use super::removal;
-use super::step::{Change, Effect, Step};
+use super::step::{Change, EXISTS, Effect, Step};
 use super::version::version_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::mark::Mark;
@@ -59,6 +59,7 @@ impl Existing<'_> {
                 matches!(standing, Standing::Missing).then_some(device)
             })
             .collect();
+        changes.extend(self.comings_and_goings(&missing, &extra));
         let removal = self.removal(&extra, problems);
         let added = volume_steps(
             self.vm,
@@ -97,8 +98,16 @@ impl Existing<'_> {
         Changed {
             steps,
             changes,
-            removed: extra.into_iter().map(removal::shown_device).collect(),
+            removed: extra
+                .into_iter()
+                .map(|one| removal::shown_device(one, self.name_of(one)))
+                .collect(),
         }
+    }
+
+    /// The name of a device that goes.
+    fn name_of(&self, device: &ObservedDevice) -> String {
+        removal::device_name(device, self.observed, &self.vm.devices)
     }
 
     fn is_off(&self) -> bool {
@@ -283,13 +292,48 @@ impl Existing<'_> {
             .collect()
     }
 
+    /// Devices as a whole. One that comes in the very place of one of its type that goes replaces it,
+    /// as when its file or zvol is another one.
+    fn comings_and_goings(
+        &self,
+        missing: &[&DesiredDevice],
+        extra: &[&ObservedDevice],
+    ) -> Vec<Change> {
+        let change = |device: &str, attribute: &str, from: Value, to: Value, effect| Change {
+            device: Some(device.to_owned()),
+            attribute: attribute.to_owned(),
+            from,
+            to,
+            effect,
+        };
+        let comes = missing.iter().map(|device| {
+            let replaced = extra.iter().find_map(|gone| replaced(device, gone));
+            match replaced {
+                Some((attribute, from, to)) => {
+                    let effect = self.effect(Of::Whole, "device is replaced");
+                    change(&device.name, attribute, from, to, effect)
+                }
+                None => {
+                    let effect = self.effect(Of::Whole, "device is added");
+                    change(&device.name, EXISTS, false.into(), true.into(), effect)
+                }
+            }
+        });
+        let goes = extra.iter().map(|device| {
+            let effect = self.effect(Of::Whole, "device is removed");
+            let name = self.name_of(device);
+            change(&name, EXISTS, true.into(), false.into(), effect)
+        });
+        comes.chain(goes).collect()
+    }
+
     /// Devices that no config wants, and zvols of this VM that no device of it has.
     fn removal(&self, extra: &[&ObservedDevice], problems: &mut Diagnostics) -> Vec<Step> {
         let mut steps: Vec<Step> = extra
             .iter()
             .map(|device| Step::DeleteDevice {
                 id: device.id,
-                name: removal::device_name(device),
+                name: self.name_of(device),
             })
             .collect();
         let wanted: BTreeSet<&str> = self
@@ -317,7 +361,7 @@ impl Existing<'_> {
             .map(|(name, _)| name.as_str())
             .collect();
         if self.is_protected() && !(extra.is_empty() && unwanted.is_empty()) {
-            let names = extra.iter().map(|one| removal::device_name(one));
+            let names = extra.iter().map(|one| self.name_of(one));
             let names: Vec<String> = names
                 .chain(unwanted.iter().map(ToString::to_string))
                 .collect();
@@ -344,7 +388,7 @@ impl Existing<'_> {
             return false;
         }
         if !self.options.restart && !extra.is_empty() {
-            let names: Vec<String> = extra.iter().map(|one| removal::device_name(one)).collect();
+            let names: Vec<String> = extra.iter().map(|one| self.name_of(one)).collect();
             problems.push(
                 Diagnostic::refusal(format!(
                     "runs, and {} cannot be removed from a VM that runs",
@@ -377,6 +421,22 @@ impl Existing<'_> {
                 .vm(&self.vm.name),
         );
     }
+}
+
+/// What makes the device that comes another one than the device that goes, if it takes its place.
+fn replaced(comes: &DesiredDevice, goes: &ObservedDevice) -> Option<(&'static str, Value, Value)> {
+    let same_place = goes.order == Some(comes.order);
+    let kind = comes.attributes.get("dtype").and_then(Value::as_str);
+    if !same_place || kind != goes.kind() {
+        return None;
+    }
+    ["path", "pptdev", "device"]
+        .into_iter()
+        .find_map(|attribute| {
+            let to = comes.attributes.get(attribute)?;
+            let from = goes.attributes.get(attribute)?;
+            Some((attribute, from.clone(), to.clone()))
+        })
 }
 
 /// The name of a type that the table of effects may know.

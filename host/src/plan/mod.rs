@@ -10,6 +10,8 @@ mod create;
 mod destroy;
 pub mod effects;
 mod existing;
+#[cfg(test)]
+mod golden_tests;
 mod observed;
 mod orders;
 mod pairing;
@@ -25,6 +27,7 @@ mod tests;
 mod totals;
 mod version;
 mod view;
+mod words;
 
 pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};
 pub use apply::{ApplyOptions, plan_apply, plan_apply_offline};
@@ -35,4 +38,8 @@ pub use render::{Line, Sign, render};
 pub use saved::{HostIdentity, SAVED_PLAN_VERSION, SavedOptions, SavedPlan, SavedPlanError};
 pub use selection::Selection;
 pub use step::{Change, Effect, Plan, PlanKind, Step, Totals, VmPlan};
-pub use view::{DeviceAction, DeviceView, PlanView, VmAction, VmView, size, summary};
+pub use view::{
+    Available, ChangeView, DatasetSpace, DeviceAction, DeviceView, PLAN_FORMAT, PlanView, VmAction,
+    VmView,
+};
+pub use words::{size, summary};

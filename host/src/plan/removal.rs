@@ -29,7 +29,7 @@ impl Removal<'_> {
         for vm in found {
             match vm.owner() {
                 Some(mark) if mark.group == self.group && (self.goes)(mark) => {
-                    vms.insert(mark.clone(), vm_plan(mark, vm));
+                    vms.insert(mark.clone(), vm_plan(mark, vm, self.observed));
                     if vm.protected || (self.protects)(mark) {
                         problems.push(protected(&vm.name, "it would be removed"));
                     }
@@ -77,13 +77,14 @@ pub(super) fn protected(vm: &str, what: &str) -> Diagnostic {
         .vm(vm)
 }
 
-fn vm_plan(mark: &Mark, vm: &ObservedVm) -> VmPlan {
+fn vm_plan(mark: &Mark, vm: &ObservedVm, observed: &Observed) -> VmPlan {
     let mut steps = Vec::new();
     if vm.state != PowerState::Stopped {
         steps.push(Step::PowerOffVm);
     }
     steps.push(Step::DeleteVm);
-    let mut devices: Vec<DesiredDevice> = vm.devices.iter().map(shown_device).collect();
+    let shown = |device| shown_device(device, device_name(device, observed, &[]));
+    let mut devices: Vec<DesiredDevice> = vm.devices.iter().map(shown).collect();
     devices.sort_by_key(|device| device.order);
     VmPlan {
         name: vm.name.clone(),
@@ -118,18 +119,30 @@ fn orphan_plan(mark: &Mark) -> VmPlan {
     }
 }
 
-/// How a device is named that no desired one ever was: `disk#17`.
-pub(super) fn device_name(device: &ObservedDevice) -> String {
-    let kind = device.kind().unwrap_or("device").to_lowercase();
-    format!("{kind}#{}", device.id)
+/// How a device is named that goes: a disk as its zvol says, unless a device that stays or comes has
+/// that name; any other by the server's id, `nic#17`.
+pub(super) fn device_name(
+    device: &ObservedDevice,
+    observed: &Observed,
+    others: &[DesiredDevice],
+) -> String {
+    let zvol = device.zvol().and_then(|zvol| observed.datasets.get(&zvol));
+    let own = zvol.and_then(|zvol| zvol.device.as_ref());
+    match own.filter(|own| !others.iter().any(|one| one.name == **own)) {
+        Some(own) => own.clone(),
+        None => {
+            let kind = device.kind().unwrap_or("device").to_lowercase();
+            format!("{kind}#{}", device.id)
+        }
+    }
 }
 
 /// A device as it is on the server, for showing only: without any password.
-pub(super) fn shown_device(device: &ObservedDevice) -> DesiredDevice {
+pub(super) fn shown_device(device: &ObservedDevice, name: String) -> DesiredDevice {
     let mut attributes = device.attributes.clone();
     attributes.shift_remove("password");
     DesiredDevice {
-        name: device_name(device),
+        name,
         plugin: String::new(),
         attributes,
         order: device.order.unwrap_or(0),

@@ -1,7 +1,9 @@
 //! A plan as lines of text: what stands where, and what each line means; no colours.
 
-use super::step::PlanKind;
-use super::view::{DeviceAction, DeviceView, PlanView, VmAction, VmView, size};
+use super::effects;
+use super::step::{Effect, PlanKind};
+use super::view::{ChangeView, DeviceAction, DeviceView, PlanView, VmAction, VmView};
+use super::words::{change, size};
 
 /// One line of a shown plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +19,10 @@ pub struct Line {
 pub enum Sign {
     /// Something is made.
     Add,
-    /// Something existing gets more.
+    /// Something existing is changed, or gets more.
     Change,
+    /// Something is removed, and another made in its place.
+    Replace,
     /// Something is removed.
     Remove,
     /// Nothing happens; context.
@@ -26,12 +30,13 @@ pub enum Sign {
 }
 
 impl Sign {
-    const fn symbol(self) -> char {
+    const fn symbol(self) -> &'static str {
         match self {
-            Self::Add => '+',
-            Self::Change => '~',
-            Self::Remove => '-',
-            Self::Keep => ' ',
+            Self::Add => "+",
+            Self::Change => "~",
+            Self::Replace => "-/+",
+            Self::Remove => "-",
+            Self::Keep => "",
         }
     }
 }
@@ -53,6 +58,7 @@ pub fn render(plan: &PlanView) -> Vec<Line> {
     if plan.changes {
         lines.push(keep(totals(plan)));
     }
+    lines.extend(waiting(plan).map(keep));
     lines
 }
 
@@ -60,7 +66,7 @@ fn vm_lines(vm: &VmView, width: usize, lines: &mut Vec<Line>) {
     let sign = match vm.action {
         VmAction::None => Sign::Keep,
         VmAction::Create => Sign::Add,
-        VmAction::Complete | VmAction::Start => Sign::Change,
+        VmAction::Complete | VmAction::Update | VmAction::Restart | VmAction::Start => Sign::Change,
         VmAction::Destroy => Sign::Remove,
     };
     let id = vm.id.map(|id| format!(" (id {id})")).unwrap_or_default();
@@ -69,18 +75,61 @@ fn vm_lines(vm: &VmView, width: usize, lines: &mut Vec<Line>) {
     } else {
         format!("{} vCPUs, {}", vm.vcpus, size(vm.memory_mib << 20))
     };
-    let start = if vm.start { ", started" } else { "" };
+    let power = match vm.action {
+        VmAction::Restart => ", restarted now",
+        _ if vm.start => ", started",
+        _ => "",
+    };
+    let after = if vm.after.is_empty() {
+        String::new()
+    } else {
+        let names: Vec<&str> = vm.after.iter().map(String::as_str).collect();
+        format!(", after {}", names.join(", "))
+    };
     lines.push(Line {
         sign,
-        text: format!("  {} {}{id}: {what}{start}", sign.symbol(), vm.name),
+        text: format!("  {} {}{id}: {what}{power}{after}", sign.symbol(), vm.name),
     });
+    change_lines(&vm.changes, 6, lines);
     for device in &vm.devices {
         lines.push(device_line(device, width));
+        change_lines(&device.changes, 10, lines);
     }
     for volume in &vm.removed_volumes {
         lines.push(Line {
             sign: Sign::Remove,
             text: format!("      - {:width$}  {volume} and all data on it", "zvol"),
+        });
+    }
+    for snapshot in &vm.removed_snapshots {
+        lines.push(Line {
+            sign: Sign::Remove,
+            text: format!("      - {:width$}  {snapshot}", "snapshot"),
+        });
+    }
+}
+
+fn change_lines(changes: &[ChangeView], indent: usize, lines: &mut Vec<Line>) {
+    for one in changes {
+        let sign = match one.effect {
+            Effect::Recreate => Sign::Replace,
+            Effect::Refused => Sign::Remove,
+            Effect::Live | Effect::NextStart | Effect::Restart => Sign::Change,
+        };
+        lines.push(Line {
+            sign,
+            text: format!(
+                "{:indent$}{} {}: {}  ({})",
+                "",
+                if one.effect == Effect::Refused {
+                    "!"
+                } else {
+                    "~"
+                },
+                one.attribute,
+                change(one),
+                effects::words(one.effect)
+            ),
         });
     }
 }
@@ -89,6 +138,8 @@ fn device_line(device: &DeviceView, width: usize) -> Line {
     let sign = match device.action {
         DeviceAction::Keep => Sign::Keep,
         DeviceAction::Create => Sign::Add,
+        DeviceAction::Update => Sign::Change,
+        DeviceAction::Replace => Sign::Replace,
         DeviceAction::Destroy => Sign::Remove,
     };
     let secret = if device.attributes.values().any(|value| value == "(secret)") {
@@ -101,10 +152,14 @@ fn device_line(device: &DeviceView, width: usize) -> Line {
     } else {
         format!("  [{}]", device.plugin)
     };
+    let effect = device
+        .effect
+        .map(|effect| format!("  ({})", effects::words(effect)))
+        .unwrap_or_default();
     Line {
         sign,
         text: format!(
-            "      {} {:width$}  {}{secret}{plugin}",
+            "    {:>3} {:width$}  {}{secret}{plugin}{effect}",
             sign.symbol(),
             device.name,
             device.summary
@@ -115,14 +170,18 @@ fn device_line(device: &DeviceView, width: usize) -> Line {
 fn headline(plan: &PlanView) -> String {
     let count = |action: VmAction| plan.vms.iter().filter(|vm| vm.action == action).count();
     let unchanged = count(VmAction::None);
-    if !plan.changes {
+    if !plan.changes && unchanged == plan.vms.len() {
         return match plan.kind {
-            PlanKind::Create | PlanKind::Apply => {
-                format!(
+            PlanKind::Create | PlanKind::Apply => match unchanged {
+                1 => format!(
+                    "No changes: the VM of group `{}` is as it should be.",
+                    plan.group
+                ),
+                _ => format!(
                     "No changes: {unchanged} VMs of group `{}` are as they should be.",
                     plan.group
-                )
-            }
+                ),
+            },
             PlanKind::Destroy => format!(
                 "No changes: group `{}` has no VMs or zvols here.",
                 plan.group
@@ -132,6 +191,8 @@ fn headline(plan: &PlanView) -> String {
     let parts: Vec<String> = [
         (count(VmAction::Create), "to create"),
         (count(VmAction::Complete), "to complete"),
+        (count(VmAction::Update), "to change"),
+        (count(VmAction::Restart), "to change and restart"),
         (count(VmAction::Start), "to start"),
         (count(VmAction::Destroy), "to destroy"),
         (unchanged, "unchanged"),
@@ -145,25 +206,93 @@ fn headline(plan: &PlanView) -> String {
 
 fn totals(plan: &PlanView) -> String {
     let totals = &plan.totals;
-    match plan.kind {
-        PlanKind::Create | PlanKind::Apply => format!(
-            "Totals: {} devices, {} vCPUs, {} of memory, {} of zvols thin and {} thick.",
-            totals.devices,
-            totals.vcpus,
-            size(totals.memory_mib << 20),
-            size(totals.thin_bytes),
-            size(totals.thick_bytes)
-        ),
-        PlanKind::Destroy => format!(
-            "Totals: {} VMs, {} devices, {} zvols.",
+    if plan.kind == PlanKind::Destroy {
+        return format!(
+            "Totals: {} VMs, {} devices, {} zvols removed.",
             plan.vms.iter().filter(|vm| vm.id.is_some()).count(),
-            totals.devices,
-            plan.vms
-                .iter()
-                .map(|vm| vm.removed_volumes.len())
-                .sum::<usize>()
-        ),
+            totals.removed_devices,
+            totals.removed_volumes
+        );
     }
+    let devices: Vec<String> = [
+        (totals.devices, "made"),
+        (totals.changed_devices, "changed"),
+        (totals.removed_devices, "removed"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, what)| format!("{number} {what}"))
+    .collect();
+    let mut parts = Vec::new();
+    if !devices.is_empty() {
+        parts.push(format!("devices: {}", devices.join(", ")));
+    }
+    if totals.memory_mib > 0 {
+        let available = plan.available.as_ref().and_then(|one| one.memory_mib);
+        let of = available.map(|mib| format!(" of {} available", size(mib << 20)));
+        parts.push(format!(
+            "memory: {}{}",
+            size(totals.memory_mib << 20),
+            of.unwrap_or_default()
+        ));
+    }
+    if totals.thin_bytes + totals.thick_bytes > 0 {
+        parts.push(format!("zvols: {}", storage(plan)));
+    }
+    if totals.removed_volumes > 0 {
+        parts.push(format!("zvols removed: {}", totals.removed_volumes));
+    }
+    if parts.is_empty() {
+        return format!("Totals: {} VMs.", totals.vms);
+    }
+    format!("Totals: {}.", parts.join("; "))
+}
+
+/// `30 GiB thin, 1.5 TiB free in tank/vms`, for each dataset.
+fn storage(plan: &PlanView) -> String {
+    let kinds = |thin: u64, thick: u64| {
+        [(thin, "thin"), (thick, "thick")]
+            .into_iter()
+            .filter(|(bytes, _)| *bytes > 0)
+            .map(|(bytes, kind)| format!("{} {kind}", size(bytes)))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    };
+    let Some(available) = &plan.available else {
+        return kinds(plan.totals.thin_bytes, plan.totals.thick_bytes);
+    };
+    let datasets = available.datasets.iter().map(|one| {
+        let asked = kinds(one.thin_bytes, one.thick_bytes);
+        match one.free_bytes {
+            Some(free) => format!("{asked} of {} free in {}", size(free), one.dataset),
+            None => format!("{asked} in {}", one.dataset),
+        }
+    });
+    datasets.collect::<Vec<_>>().join(", ")
+}
+
+/// A word on changes that a running guest does not see yet.
+fn waiting(plan: &PlanView) -> Option<String> {
+    let waits = |vm: &&VmView| {
+        let mut effects = vm.devices.iter().filter_map(|device| device.effect);
+        let changes = vm
+            .changes
+            .iter()
+            .chain(vm.devices.iter().flat_map(|one| &one.changes));
+        effects.any(|effect| effect == Effect::NextStart)
+            || changes
+                .into_iter()
+                .any(|one| one.effect == Effect::NextStart)
+    };
+    let count = plan.vms.iter().filter(waits).count();
+    let (vms, keep) = if count == 1 {
+        ("VM runs", "its next start")
+    } else {
+        ("VMs run", "their next start")
+    };
+    (count > 0).then(|| {
+        format!("{count} {vms} on with the old settings until {keep}; `--restart` restarts now.")
+    })
 }
 
 fn keep(text: String) -> Line {

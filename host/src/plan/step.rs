@@ -63,12 +63,17 @@ pub struct VmPlan {
     pub after: BTreeSet<String>,
 }
 
+/// The attribute of a [`Change`] that is a device as a whole: made in, or removed from, a VM that
+/// stays; from `false` to `true`, or the other way.
+pub(super) const EXISTS: &str = "exists";
+
 /// One thing that differs between what is and what should be, as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The device, by its name within the VM; `None`: the VM itself.
     pub device: Option<String>,
-    /// The field of `vm.update`, the attribute of the device, `order`, or `size` of its zvol.
+    /// The field of `vm.update`, the attribute of the device, `order`, `size` of its zvol, or
+    /// `exists` for the device as a whole.
     pub attribute: String,
     /// What the server has; `(secret)` in place of a secret.
     pub from: Value,
@@ -181,15 +186,21 @@ pub enum Step {
 pub struct Totals {
     /// VMs with steps.
     pub vms: u64,
-    /// Devices made or removed.
+    /// Devices made.
     pub devices: u64,
-    /// vCPUs of VMs with steps.
+    /// Devices changed in place.
+    pub changed_devices: u64,
+    /// Devices removed.
+    pub removed_devices: u64,
+    /// Zvols removed.
+    pub removed_volumes: u64,
+    /// vCPUs of VMs with steps that stay.
     pub vcpus: u64,
-    /// MiB that starting VMs will take.
+    /// MiB that starting VMs will take; of those that are restarted, what they take more.
     pub memory_mib: u64,
-    /// Bytes of thin zvols.
+    /// Bytes of thin zvols, growth included.
     pub thin_bytes: u64,
-    /// Bytes of thick zvols.
+    /// Bytes of thick zvols, growth included.
     pub thick_bytes: u64,
 }
 

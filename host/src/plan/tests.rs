@@ -382,7 +382,7 @@ fn a_shown_plan_reads_as_a_diff_and_holds_no_secret() {
       + nic.lan          - on br0, 00:a0:98:00:00:01  [nic]
       + display.display  SPICE at 0.0.0.0:5911, web 6911, password (secret)  [display]
 Plan for group `lab`: 1 to create.
-Totals: 3 devices, 2 vCPUs, 1 GiB of memory, 10 GiB of zvols thin and 0 bytes thick."
+Totals: devices: 3 made; memory: 1 GiB; zvols: 10 GiB thin."
     );
 }
 

@@ -9,29 +9,60 @@ impl Totals {
         let mut totals = Self::default();
         for vm in vms.iter().filter(|vm| !vm.steps.is_empty()) {
             totals.vms += 1;
-            totals.vcpus += vm.vcpus;
+            if !vm.removes() {
+                totals.vcpus += vm.vcpus;
+            }
             for step in &vm.steps {
-                match step {
-                    Step::CreateDevice { .. } => totals.devices += 1,
-                    Step::CreateVolume { volume, .. } if volume.sparse => {
-                        totals.thin_bytes += volume.size;
-                    }
-                    Step::CreateVolume { volume, .. } => totals.thick_bytes += volume.size,
-                    Step::StartVm => totals.memory_mib += vm.memory_mib,
-                    Step::DeleteVm => totals.devices += vm.devices.len() as u64,
-                    Step::GrowVolume { size, before, .. } => {
-                        totals.thin_bytes += size.saturating_sub(*before);
-                    }
-                    Step::DeleteDevice { .. } => totals.devices += 1,
-                    Step::CreateVm { .. }
-                    | Step::UpdateVm { .. }
-                    | Step::UpdateDevice { .. }
-                    | Step::StopVm
-                    | Step::PowerOffVm
-                    | Step::DeleteVolume { .. } => {}
-                }
+                totals.add(vm, step);
             }
         }
         totals
     }
+
+    fn add(&mut self, vm: &VmPlan, step: &Step) {
+        match step {
+            Step::CreateDevice { .. } => self.devices += 1,
+            Step::UpdateDevice { .. } => self.changed_devices += 1,
+            Step::DeleteDevice { .. } => self.removed_devices += 1,
+            Step::DeleteVm => self.removed_devices += vm.devices.len() as u64,
+            Step::DeleteVolume { .. } => self.removed_volumes += 1,
+            Step::CreateVolume { volume, .. } => *self.bytes(volume.sparse) += volume.size,
+            Step::GrowVolume {
+                size,
+                before,
+                device,
+                ..
+            } => *self.bytes(is_thin(vm, device)) += size.saturating_sub(*before),
+            Step::StartVm => self.memory_mib += vm.memory_mib.saturating_sub(held_now(vm)),
+            Step::CreateVm { .. } | Step::UpdateVm { .. } | Step::StopVm | Step::PowerOffVm => {}
+        }
+    }
+
+    const fn bytes(&mut self, thin: bool) -> &mut u64 {
+        if thin {
+            &mut self.thin_bytes
+        } else {
+            &mut self.thick_bytes
+        }
+    }
+}
+
+/// As the config says; what the zvol is cannot be seen from its size.
+pub(super) fn is_thin(vm: &VmPlan, device: &str) -> bool {
+    let device = vm.devices.iter().find(|one| one.name == device);
+    device
+        .and_then(|one| one.volume.as_ref())
+        .is_none_or(|volume| volume.sparse)
+}
+
+/// The MiB that a VM has while it waits for its restart.
+fn held_now(vm: &VmPlan) -> u64 {
+    if !vm.restarts() {
+        return 0;
+    }
+    let before = vm.steps.iter().find_map(|step| match step {
+        Step::UpdateVm { before, .. } => before.get("memory")?.as_u64(),
+        _ => None,
+    });
+    before.unwrap_or(vm.memory_mib)
 }

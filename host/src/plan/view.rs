@@ -1,20 +1,32 @@
 //! A plan as it is shown: the one value that both the text and the JSON are made from.
 //!
-//! Holds no secret: a place that takes one shows `(secret)`.
+//! Holds no secret: a place that takes one shows `(secret)`. Its shape is documented in
+//! `docs/plan-format.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
+use super::observed::Observed;
+use super::step::{Change, EXISTS, Effect, Plan, PlanKind, Step, Totals, VmPlan};
+use super::totals::is_thin;
+use super::words::summary;
 use crate::plugin::Volume;
 use crate::resolve::DesiredDevice;
 
-/// A plan for showing. The shape is stable: members are added, never renamed.
+/// The version of the shape of [`PlanView`] as JSON. Members may be added without another number;
+/// it goes up when one is renamed, removed or changes its meaning.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// A plan for showing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanView {
+    /// [`PLAN_FORMAT`].
+    pub format: u32,
     /// The group.
     pub group: String,
-    /// `create` or `destroy`.
+    /// `create`, `apply` or `destroy`.
     pub kind: PlanKind,
     /// Whether there is anything to do.
     pub changes: bool,
@@ -22,6 +34,30 @@ pub struct PlanView {
     pub vms: Vec<VmView>,
     /// Sums over the VMs with something to do.
     pub totals: Totals,
+    /// What the server has left; none for a plan without a server.
+    pub available: Option<Available>,
+}
+
+/// What the server has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Available {
+    /// MiB that starting VMs may take, where it was asked for.
+    pub memory_mib: Option<u64>,
+    /// The datasets that zvols are made or grow in.
+    pub datasets: Vec<DatasetSpace>,
+}
+
+/// How much of a dataset a plan asks for, and how much is free.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DatasetSpace {
+    /// The dataset.
+    pub dataset: String,
+    /// Bytes free in it, where the server tells.
+    pub free_bytes: Option<u64>,
+    /// Bytes of thin zvols asked for.
+    pub thin_bytes: u64,
+    /// Bytes of thick zvols asked for.
+    pub thick_bytes: u64,
 }
 
 /// One VM for showing.
@@ -42,10 +78,16 @@ pub struct VmView {
     pub memory_mib: u64,
     /// Whether it is started.
     pub start: bool,
+    /// What differs of the VM itself.
+    pub changes: Vec<ChangeView>,
     /// Its devices.
     pub devices: Vec<DeviceView>,
     /// Zvols that are removed.
     pub removed_volumes: Vec<String>,
+    /// Snapshots that go with them.
+    pub removed_snapshots: Vec<String>,
+    /// VMs that are done first, because they give up a port or MAC address that this one gets.
+    pub after: BTreeSet<String>,
 }
 
 /// What happens to a VM.
@@ -56,8 +98,12 @@ pub enum VmAction {
     None,
     /// Made from nothing.
     Create,
-    /// Exists; what an earlier run left out is added.
+    /// Exists; what is missing is added.
     Complete,
+    /// Exists; changed in place.
+    Update,
+    /// Exists; changed, and stopped and started for it.
+    Restart,
     /// Exists whole; only started.
     Start,
     /// Removed.
@@ -67,7 +113,7 @@ pub enum VmAction {
 /// One device for showing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceView {
-    /// `disk.system`
+    /// `disk.system`; `disk#17`, with the server's id, for one that no config names.
     pub name: String,
     /// The plugin that made it; empty for a device that is only removed.
     pub plugin: String,
@@ -81,6 +127,10 @@ pub struct DeviceView {
     pub attributes: Map<String, Value>,
     /// The zvol that is made for it.
     pub volume: Option<Volume>,
+    /// What differs.
+    pub changes: Vec<ChangeView>,
+    /// When a device that is made in, or removed from, a VM that stays takes effect.
+    pub effect: Option<Effect>,
 }
 
 /// What happens to a device.
@@ -91,69 +141,164 @@ pub enum DeviceAction {
     Keep,
     /// Made.
     Create,
-    /// Removed with its VM.
+    /// Changed in place.
+    Update,
+    /// Made in the place of one that is removed.
+    Replace,
+    /// Removed, with or without its VM.
     Destroy,
 }
 
-impl PlanView {
-    /// A plan, with what it was made from.
-    #[must_use]
-    pub fn of(plan: &Plan, _: Option<&super::Observed>) -> Self {
-        Self::from(plan)
-    }
+/// One attribute that differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChangeView {
+    /// The field of `vm.update`, the attribute of the device, `order`, or `size` of its zvol.
+    pub attribute: String,
+    /// What the server has; `(secret)` in place of a secret.
+    pub from: Value,
+    /// What it should be; `(secret)` in place of a secret.
+    pub to: Value,
+    /// When it takes effect.
+    pub effect: Effect,
 }
 
 impl From<&Plan> for PlanView {
     fn from(plan: &Plan) -> Self {
+        Self::of(plan, None)
+    }
+}
+
+impl PlanView {
+    /// A plan, and what the server has left, where it was looked at.
+    #[must_use]
+    pub fn of(plan: &Plan, observed: Option<&Observed>) -> Self {
         Self {
+            format: PLAN_FORMAT,
             group: plan.group.clone(),
             kind: plan.kind,
             changes: !plan.is_empty(),
-            vms: plan.vms.iter().map(|vm| vm_view(plan.kind, vm)).collect(),
+            vms: plan.vms.iter().map(vm_view).collect(),
             totals: plan.totals,
+            available: observed.map(|observed| available(plan, observed)),
         }
     }
 }
 
-fn vm_view(kind: PlanKind, vm: &VmPlan) -> VmView {
-    let creates = vm
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::CreateVm { .. }));
-    let start = vm.steps.contains(&Step::StartVm);
-    let action = match (kind, vm.steps.as_slice()) {
-        (_, []) => VmAction::None,
-        (PlanKind::Destroy, _) => VmAction::Destroy,
-        (_, _) if creates => VmAction::Create,
-        (_, [Step::StartVm]) => VmAction::Start,
-        (_, _) => VmAction::Complete,
+fn available(plan: &Plan, observed: &Observed) -> Available {
+    let mut asked: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for vm in &plan.vms {
+        for step in &vm.steps {
+            let (dataset, bytes, thin) = match step {
+                Step::CreateVolume { volume, .. } => (&volume.dataset, volume.size, volume.sparse),
+                Step::GrowVolume {
+                    dataset,
+                    size,
+                    before,
+                    device,
+                } => (dataset, size.saturating_sub(*before), is_thin(vm, device)),
+                _ => continue,
+            };
+            let parent = dataset.rsplit_once('/').map_or("", |(parent, _)| parent);
+            let (of_thin, of_thick) = asked.entry(parent).or_default();
+            *(if thin { of_thin } else { of_thick }) += bytes;
+        }
+    }
+    let space = |(dataset, (thin_bytes, thick_bytes)): (&str, (u64, u64))| DatasetSpace {
+        dataset: dataset.to_owned(),
+        free_bytes: observed.datasets.get(dataset).and_then(|one| one.available),
+        thin_bytes,
+        thick_bytes,
     };
-    let removed_volumes = vm
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::DeleteVolume { dataset, .. } => Some(dataset.clone()),
-            _ => None,
-        })
-        .collect();
-    VmView {
-        name: vm.name.clone(),
-        vm_type: vm.vm_type.clone(),
-        action,
-        id: vm.id,
-        vcpus: vm.vcpus,
-        memory_mib: vm.memory_mib,
-        start,
-        devices: vm
-            .devices
-            .iter()
-            .map(|device| device_view(kind, vm, device))
-            .collect(),
-        removed_volumes,
+    Available {
+        memory_mib: observed.memory_available.map(|bytes| bytes >> 20),
+        datasets: asked.into_iter().map(space).collect(),
     }
 }
 
-fn device_view(kind: PlanKind, vm: &VmPlan, device: &DesiredDevice) -> DeviceView {
+fn vm_view(vm: &VmPlan) -> VmView {
+    let removals = vm.steps.iter().filter_map(|step| match step {
+        Step::DeleteVolume { dataset, snapshots } => Some((dataset, snapshots)),
+        _ => None,
+    });
+    VmView {
+        name: vm.name.clone(),
+        vm_type: vm.vm_type.clone(),
+        action: vm_action(vm),
+        id: vm.id,
+        vcpus: vm.vcpus,
+        memory_mib: vm.memory_mib,
+        start: vm.steps.contains(&Step::StartVm),
+        changes: changes_of(vm, None),
+        devices: vm
+            .devices
+            .iter()
+            // A device that another takes the place of is told with that one.
+            .filter(|device| !(is_removed(vm, device) && is_replaced(vm, device)))
+            .map(|device| device_view(vm, device))
+            .collect(),
+        removed_volumes: removals
+            .clone()
+            .map(|(dataset, _)| dataset.clone())
+            .collect(),
+        removed_snapshots: removals
+            .flat_map(|(_, snapshots)| snapshots.clone())
+            .collect(),
+        after: vm.after.clone(),
+    }
+}
+
+fn vm_action(vm: &VmPlan) -> VmAction {
+    let changes = |step: &Step| {
+        matches!(
+            step,
+            Step::UpdateVm { .. }
+                | Step::UpdateDevice { .. }
+                | Step::GrowVolume { .. }
+                | Step::DeleteDevice { .. }
+                | Step::DeleteVolume { .. }
+        )
+    };
+    match vm.steps.as_slice() {
+        // What is refused has no step, and is a difference all the same.
+        [] if vm.changes.is_empty() => VmAction::None,
+        [] => VmAction::Update,
+        _ if vm.removes() => VmAction::Destroy,
+        _ if vm.creates() => VmAction::Create,
+        _ if vm.restarts() => VmAction::Restart,
+        steps if steps.iter().any(changes) => VmAction::Update,
+        [Step::StartVm] => VmAction::Start,
+        _ => VmAction::Complete,
+    }
+}
+
+fn changes_of(vm: &VmPlan, device: Option<&str>) -> Vec<ChangeView> {
+    vm.changes
+        .iter()
+        .filter(|change| change.device.as_deref() == device && change.attribute != EXISTS)
+        .map(|change| ChangeView {
+            attribute: change.attribute.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+            effect: change.effect,
+        })
+        .collect()
+}
+
+fn is_removed(vm: &VmPlan, device: &DesiredDevice) -> bool {
+    vm.steps
+        .iter()
+        .any(|step| matches!(step, Step::DeleteDevice { name, .. } if *name == device.name))
+}
+
+fn is_replaced(vm: &VmPlan, device: &DesiredDevice) -> bool {
+    let replaces = |change: &Change| {
+        change.effect == Effect::Recreate
+            && device.attributes.get(&change.attribute) == Some(&change.from)
+    };
+    vm.changes.iter().any(replaces)
+}
+
+fn device_view(vm: &VmPlan, device: &DesiredDevice) -> DeviceView {
     let volume = vm.steps.iter().find_map(|step| match step {
         Step::CreateVolume {
             volume,
@@ -165,109 +310,30 @@ fn device_view(kind: PlanKind, vm: &VmPlan, device: &DesiredDevice) -> DeviceVie
         .steps
         .iter()
         .any(|step| matches!(step, Step::CreateDevice { device: one } if one.name == device.name));
+    let changes = changes_of(vm, Some(&device.name));
+    let replaces = changes.iter().any(|one| one.effect == Effect::Recreate);
     let mut attributes = device.attributes.clone();
     for secret in &device.secrets {
         attributes.insert(secret.attribute(), Value::from("(secret)"));
     }
+    let as_a_whole = vm.changes.iter().find(|change| {
+        change.device.as_deref() == Some(&device.name) && change.attribute == EXISTS
+    });
     DeviceView {
         name: device.name.clone(),
         plugin: device.plugin.clone(),
-        action: match kind {
-            PlanKind::Destroy => DeviceAction::Destroy,
-            _ if created => DeviceAction::Create,
-            _ => DeviceAction::Keep,
+        action: match created {
+            _ if vm.removes() || is_removed(vm, device) => DeviceAction::Destroy,
+            true if replaces => DeviceAction::Replace,
+            true => DeviceAction::Create,
+            false if changes.is_empty() => DeviceAction::Keep,
+            false => DeviceAction::Update,
         },
         order: device.order,
         summary: summary(&attributes, device.volume.as_ref()),
         attributes,
         volume,
-    }
-}
-
-/// One line on a device: the telling attributes of the types the server has, all of any other.
-#[must_use]
-pub fn summary(attributes: &Map<String, Value>, volume: Option<&Volume>) -> String {
-    let text = |name: &str| match attributes.get(name) {
-        None | Some(Value::Null) => String::from("-"),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    match attributes.get("dtype").and_then(Value::as_str) {
-        Some("DISK") => match volume {
-            Some(volume) => format!(
-                "{}, {} {}",
-                volume.dataset,
-                size(volume.size),
-                if volume.sparse { "thin" } else { "thick" }
-            ),
-            None => text("path"),
-        },
-        Some("NIC") => format!(
-            "{} on {}, {}",
-            text("type"),
-            text("nic_attach"),
-            text("mac")
-        ),
-        Some("DISPLAY") => format!(
-            "{} at {}:{}, web {}",
-            text("type"),
-            text("bind"),
-            text("port"),
-            text("web_port")
-        ),
-        Some("CDROM" | "RAW") => text("path"),
-        _ => attributes
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| {
-                format!(
-                    "{name}={}",
-                    value
-                        .as_str()
-                        .map_or_else(|| value.to_string(), str::to_owned)
-                )
-            })
-            .collect::<Vec<_>>()
-            .join(" "),
-    }
-}
-
-/// Bytes in the largest unit that needs at most one decimal: `15 GiB`, `1.5 TiB`, `512 MiB`.
-#[must_use]
-pub fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ];
-    for (unit, one) in UNITS {
-        if bytes >= one {
-            let tenths = bytes.saturating_mul(10) / one;
-            return if tenths.is_multiple_of(10) {
-                format!("{} {unit}", tenths / 10)
-            } else {
-                format!("{}.{} {unit}", tenths / 10, tenths % 10)
-            };
-        }
-    }
-    format!("{bytes} bytes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_read_like_people_write_them() {
-        for (bytes, text) in [
-            (0, "0 bytes"),
-            (1 << 10, "1 KiB"),
-            (15 << 30, "15 GiB"),
-            (600 << 30, "600 GiB"),
-            (1536 << 30, "1.5 TiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
+        changes,
+        effect: as_a_whole.map(|change| change.effect),
     }
 }
