@@ -262,3 +262,39 @@ pub const fn words(effect: Effect) -> &'static str {
         Refused => "refused",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/changes.md` holds the table between two marks. `UPDATE_DOCS=1` writes it there.
+    #[test]
+    fn the_documents_hold_the_table_as_it_is() {
+        const BEGIN: &str = "<!-- begin of the table: made from host/src/plan/effects.rs -->\n";
+        const END: &str = "<!-- end of the table -->";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/changes.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = document.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let wanted = format!("{before}{BEGIN}{}{END}{after}", markdown());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        } else {
+            assert!(
+                document == wanted,
+                "run UPDATE_DOCS=1 cargo test -p tnvm --lib effects"
+            );
+        }
+    }
+
+    #[test]
+    fn no_cell_is_there_twice() {
+        for (nth, row) in TABLE.iter().enumerate() {
+            let same_cell = |other: &&Row| (other.of, other.attribute) == (row.of, row.attribute);
+            assert!(
+                !TABLE.iter().skip(nth + 1).any(|other| same_cell(&other)),
+                "{row:?}"
+            );
+        }
+    }
+}

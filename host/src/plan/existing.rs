@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::apply::ApplyOptions;
 use super::create::{refuse_lost_zvol, volume_steps};
+use super::defaults::with_defaults;
 use super::effects::{self, Of};
 use super::observed::{Observed, ObservedDevice, ObservedVm, PowerState};
 use super::orders;
@@ -122,8 +123,8 @@ impl Existing<'_> {
     /// The fields that differ. One that the server does not show is one it does not have.
     fn fields(&self, changes: &mut Vec<Change>, problems: &mut Diagnostics) -> Option<Step> {
         let (mut fields, mut before) = (Map::new(), Map::new());
-        for (name, wanted) in &self.vm.fields {
-            if name == "name" || wanted.is_null() {
+        for (name, wanted) in &with_defaults(&self.vm.fields, &self.found.fields) {
+            if name == "name" {
                 continue;
             }
             let Some(is) = self.found.fields.get(name).filter(|is| *is != wanted) else {

@@ -7,6 +7,7 @@ mod apply;
 mod apply_tests;
 mod claims;
 mod create;
+mod defaults;
 mod destroy;
 pub mod effects;
 mod existing;
