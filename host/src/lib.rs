@@ -4,11 +4,13 @@
 //! `cli` → `config` → `template` → `resolve` (with `plugin`) → `plan` → `execute` → `truenas`.
 //! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where,
 //! `mark` the one for whose a VM or zvol is. Of `resolve`, `plan` and `execute` know its values alone.
+//! `describe` goes the other way, from what is there to a config; only `cli` knows it.
 //! `audit` and `lock` guard every change; they know the client, and `cli` alone knows them.
 
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod describe;
 pub mod diagnostic;
 pub mod execute;
 pub mod lock;

@@ -48,6 +48,12 @@ pub(super) enum Command {
     ///
     /// Exit code 0: nothing; 2: something; 1: bad usage or config.
     Drift(DriftArgs),
+    /// Take over VMs that tnvm did not make, or write a config for them
+    ///
+    /// Marks the VMs and their zvols as the group's, after asking; changes nothing else. From
+    /// then on `apply` and `destroy` count them in. Each VM needs an entry in the config before
+    /// that: `--write` makes one.
+    Adopt(AdoptArgs),
     /// Remove the group's VMs and their zvols
     ///
     /// Takes only what carries the group's ownership mark; a VM or zvol whose name merely looks
@@ -191,6 +197,32 @@ pub(super) struct ApplyArgs {
     /// What becomes of a VM that fails
     #[arg(long, value_enum, default_value_t = OnFailureArg::Rollback)]
     pub(super) on_failure: OnFailureArg,
+    /// Remove the lock that another run holds on the group; only when it is sure not to run
+    #[arg(long)]
+    pub(super) force_unlock: bool,
+}
+
+/// Arguments of `adopt`.
+#[derive(Debug, Args)]
+pub(super) struct AdoptArgs {
+    /// The VMs, by name
+    #[arg(value_name = "NAME", required_unless_present = "prefix")]
+    pub(super) names: Vec<String>,
+    /// All VMs whose names begin so
+    #[arg(long, value_name = "TEXT")]
+    pub(super) prefix: Option<String>,
+    /// The VM type they are of; default: as the config has it, else the name without its number
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) vm_type: Option<String>,
+    /// Mark nothing, and write a config that says what is there; `-` is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "force_unlock", "dry_run"])]
+    pub(super) write: Option<PathBuf>,
+    /// Show what would be marked and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
     /// Remove the lock that another run holds on the group; only when it is sure not to run
     #[arg(long)]
     pub(super) force_unlock: bool,

@@ -2,6 +2,8 @@
 //!
 //! Reads flags and environment and hands plain values on; nothing below it knows a terminal.
 
+mod adopt;
+mod adopt_write;
 mod apply;
 mod args;
 mod change;
@@ -86,6 +88,7 @@ async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::plan(global, args, output).await,
         Command::Apply(args) => apply::apply(global, args, output).await,
         Command::Drift(args) => drift::drift(global, args, output).await,
+        Command::Adopt(args) => adopt::adopt(global, args, output).await,
         Command::Destroy(args) => destroy::destroy(global, args, output).await,
         Command::List(args) => list::list(global, args, output).await,
         Command::Plugin(PluginCommand::List) => plugin::list(global, output),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::layers::{Layers, OfVm, did_you_mean};
 use super::model::{VmSpec, VmTypeInfo};
-use super::names::{MAX_VMS, vm_name};
+use super::names::{MAX_NAME, MAX_VMS, is_safe, vm_name};
 use super::node::{Node, NodeValue};
 use super::text::too_many;
 use super::vm_type::{self, TYPE_KEYS, VmKeys};
@@ -42,10 +42,11 @@ impl Expansion {
             .types
             .get(name)
             .and_then(|one| one.key_origin.clone());
-        let count = self.count(name, &node, problems);
+        let names = self.names(name, &node, problems);
+        let count = u32::try_from(names.len()).unwrap_or(MAX_VMS);
         let (keys, found) = vm_type::read(&node);
         problems.extend(found);
-        check_overrides(name, count, layers, problems);
+        check_overrides(name, &names, layers, problems);
         self.types.push(VmTypeInfo {
             name: name.to_owned(),
             index: type_index,
@@ -66,11 +67,10 @@ impl Expansion {
             return;
         }
         let mut collided = Vec::new();
-        for index in 1..=count {
+        for (index, vm) in (1..).zip(names) {
             if too_many(problems) {
                 return;
             }
-            let vm = vm_name(name, index);
             if let Some(other) = self.taken.insert(vm.clone(), name.to_owned())
                 && !collided.contains(&other)
             {
@@ -101,6 +101,65 @@ impl Expansion {
             };
             self.vms.push(place.vm(vm, keys, node, own));
         }
+    }
+
+    /// The names of a type's VMs: those it gives, else made of its own name and a number.
+    fn names(&self, name: &str, node: &Node, problems: &mut Diagnostics) -> Vec<String> {
+        let Some(given) = node.get("names") else {
+            let count = self.count(name, node, problems);
+            return (1..=count).map(|index| vm_name(name, index)).collect();
+        };
+        let error = |message: String, help: &str, node: &Node| {
+            Diagnostic::error(message)
+                .help(help)
+                .at(node.origin.clone())
+        };
+        if let Some(count) = node.get("count") {
+            problems.push(error(
+                format!("`{name}` has both `names` and `count`"),
+                "remove one of them: `names` says how many there are",
+                count,
+            ));
+        }
+        let NodeValue::List(items) = &given.value else {
+            problems.push(error(
+                format!("`names` must be a list of names, not {}", given.describe()),
+                "write `names: [fileserver, mail]`",
+                given,
+            ));
+            return Vec::new();
+        };
+        let free = (MAX_VMS as usize).saturating_sub(self.vms.len());
+        if items.len() > free {
+            problems.push(error(
+                format!("with these names the group has more than {MAX_VMS} VMs"),
+                "split the VMs into several groups",
+                given,
+            ));
+            return Vec::new();
+        }
+        let mut names: Vec<String> = Vec::with_capacity(items.len());
+        for item in items {
+            match item.as_str() {
+                Some(one) if !is_safe(one) || one.len() > MAX_NAME => problems.push(error(
+                    format!("`{one}` cannot be the name of a VM"),
+                    "the server takes letters, digits and `_` (`vm.create`); 64 of them at most",
+                    item,
+                )),
+                Some(one) if names.iter().any(|other| other == one) => problems.push(error(
+                    format!("`{one}` is named twice"),
+                    "give each VM a name of its own",
+                    item,
+                )),
+                Some(one) => names.push(one.to_owned()),
+                None => problems.push(error(
+                    format!("a name must be a text, not {}", item.describe()),
+                    "write `names: [fileserver, mail]`",
+                    item,
+                )),
+            }
+        }
+        names
     }
 
     /// How many VMs a type has; one unless it says otherwise.
@@ -167,6 +226,7 @@ impl Place<'_> {
             fields: keys.fields,
             start: keys.start,
             protect: keys.protect,
+            boot: keys.boot,
             device_keys: keys.device_keys,
             node,
             own,
@@ -175,7 +235,7 @@ impl Place<'_> {
     }
 }
 
-fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagnostics) {
+fn check_overrides(name: &str, names: &[String], layers: &Layers, problems: &mut Diagnostics) {
     let Some(vms) = layers.types.get(name).and_then(|one| one.own("vms")) else {
         return;
     };
@@ -184,7 +244,8 @@ fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagn
             "`vms` must be a map from names of VMs to settings, not {}",
             vms.describe()
         );
-        let help = format!("write `vms: {{{}: {{memory: 8GiB}}}}`", vm_name(name, 1));
+        let first = names.first().cloned().unwrap_or_else(|| vm_name(name, 1));
+        let help = format!("write `vms: {{{first}: {{memory: 8GiB}}}}`");
         problems.push(Diagnostic::error(message).help(help).at(vms.origin.clone()));
         return;
     };
@@ -192,17 +253,18 @@ fn check_overrides(name: &str, count: u32, layers: &Layers, problems: &mut Diagn
         if too_many(problems) {
             return;
         }
-        let index = vm
+        let is_made = names.iter().any(|one| one == vm);
+        let could_be = vm
             .strip_prefix(name)
             .and_then(|number| number.parse::<u32>().ok())
-            .filter(|index| *index > 0 && vm_name(name, *index) == *vm);
-        if index.is_some_and(|index| index > count) {
+            .is_some_and(|index| index > 0 && vm_name(name, index) == *vm);
+        if !is_made && could_be {
+            let count = names.len();
             let message = format!("`{vm}` is not made: `{name}` has {count} VMs");
             let problem =
                 Diagnostic::warning(message).help("raise `count`, or remove these settings");
             problems.push(problem.at(entry.key_origin.clone()));
-        } else if index.is_none() {
-            let names: Vec<String> = (1..=count).map(|index| vm_name(name, index)).collect();
+        } else if !is_made {
             let help = did_you_mean(vm, names.iter().map(String::as_str), "VMs of this type");
             let problem = Diagnostic::error(format!("`{name}` has no VM named `{vm}`")).help(help);
             problems.push(problem.at(entry.key_origin.clone()));

@@ -32,7 +32,7 @@ pub use model::{
     Config, DeviceKey, FACTS, HOST_KEYS, PluginEntry, RESERVED_SECTIONS, Storage, TrueNasSection,
     VmSpec, VmTypeInfo,
 };
-pub use names::{MAX_NAME, MAX_VMS};
+pub use names::{MAX_NAME, MAX_VMS, vm_name};
 pub use node::{Entry, Node, NodeMap, NodeValue};
 pub use secrets::{DISPLAY_PASSWORD, SecretError, SecretReference, SecretStore};
 pub(crate) use text::{MAX_PROBLEMS, read_source};

@@ -15,6 +15,7 @@ pub const RESERVED_SECTIONS: &[&str] = &["storage", "truenas", "defaults", "plug
 /// Keys of a VM type that the host owns. No plugin can claim one.
 pub const HOST_KEYS: &[&str] = &[
     "count",
+    "names",
     "cpu",
     "topology",
     "memory",
@@ -25,6 +26,7 @@ pub const HOST_KEYS: &[&str] = &[
     "autostart",
     "description",
     "protect",
+    "boot",
     "vms",
     "cpu_mode",
     "cpu_model",
@@ -158,6 +160,8 @@ pub struct VmSpec {
     pub start: bool,
     /// Whether it must never be removed.
     pub protect: bool,
+    /// What it boots from first, each a text: a device type (`cdrom`) or a device (`disk.logs`).
+    pub boot: Vec<Node>,
     /// Every key that the host does not own, for the plugin that claims it, in order; `false`
     /// included.
     pub device_keys: Vec<DeviceKey>,

@@ -14,7 +14,8 @@ pub const MAX_VMS: u32 = 1000;
 
 /// `worker` and 2 make `worker02`: two digits, more when the number needs them, so that a
 /// hundredth VM renames none of the others.
-pub(super) fn vm_name(vm_type: &str, index: u32) -> String {
+#[must_use]
+pub fn vm_name(vm_type: &str, index: u32) -> String {
     format!("{vm_type}{index:02}")
 }
 

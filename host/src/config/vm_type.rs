@@ -13,7 +13,7 @@ use super::text::MAX_PROBLEMS;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
 /// Keys that belong to a type as a whole, read elsewhere.
-pub(super) const TYPE_KEYS: &[&str] = &["count", "extends", "vms"];
+pub(super) const TYPE_KEYS: &[&str] = &["count", "names", "extends", "vms"];
 
 /// What a VM's keys say.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub(super) struct VmKeys {
     pub(super) fields: IndexMap<String, Node>,
     pub(super) start: bool,
     pub(super) protect: bool,
+    pub(super) boot: Vec<Node>,
     pub(super) device_keys: Vec<DeviceKey>,
 }
 
@@ -35,6 +36,7 @@ pub(super) fn read(node: &Node) -> (VmKeys, Diagnostics) {
             fields: IndexMap::new(),
             start: true,
             protect: false,
+            boot: Vec::new(),
             device_keys: Vec::new(),
         },
         problems: Diagnostics::default(),
@@ -77,7 +79,22 @@ impl Reader {
                     }
                 }
             }
+            "boot" => self.boot(node),
             _ => self.other(key, entry),
+        }
+    }
+
+    fn boot(&mut self, node: &Node) {
+        let NodeValue::List(items) = &node.value else {
+            let message = format!("`boot` must be a list, not {}", node.describe());
+            let problem = Diagnostic::error(message).help("write `boot: [cdrom, disk]`");
+            self.problems.push(problem.at(node.origin.clone()));
+            return;
+        };
+        for item in items.iter().take(MAX_PROBLEMS) {
+            if self.fits(FieldKind::Text, "boot", item) {
+                self.keys.boot.push(item.clone());
+            }
         }
     }
 
@@ -191,7 +208,7 @@ impl Reader {
 /// Keys that mean something to the server and cannot be set here: what to write instead.
 fn refused(key: &str) -> Option<&'static str> {
     Some(match key {
-        "name" => "the name is made of the type and a number: rename the type",
+        "name" => "the name is made of the type and a number; `names: [fileserver]` gives another",
         "uuid" => "the server gives each VM an identity of its own; remove it",
         "devices" => "write each kind of device under its own key, such as `disk` or `network`",
         "vcpus" | "cores" | "threads" | "sockets" => {

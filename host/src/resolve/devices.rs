@@ -300,7 +300,8 @@ fn numbered(
             );
         }
     }
-    match orders::assign(&wishes) {
+    let first = first_to_boot(spec, &wishes, &devices, problems);
+    match orders::assign(&wishes, &first) {
         Ok(orders) => {
             for (device, order) in devices.iter_mut().zip(orders) {
                 device.order = order;
@@ -320,4 +321,44 @@ fn numbered(
         }
     }
     devices
+}
+
+/// For each device its place in the `boot` list of the config, where it has one.
+fn first_to_boot(
+    spec: &VmSpec,
+    wishes: &[BootOrder],
+    devices: &[DesiredDevice],
+    problems: &mut Diagnostics,
+) -> Vec<Option<usize>> {
+    let mut places = vec![None; devices.len()];
+    for (nth, entry) in spec.boot.iter().enumerate() {
+        let text = entry.as_str().unwrap_or_default();
+        let is_meant = |device: &DesiredDevice| {
+            device.name == text || device.name.split('.').next() == Some(text)
+        };
+        let mut found = false;
+        for ((device, wish), place) in devices.iter().zip(wishes).zip(&mut places) {
+            if is_meant(device) && !matches!(wish, BootOrder::None) {
+                found = true;
+                place.get_or_insert(nth);
+            }
+        }
+        if !found {
+            let bootable = devices.iter().zip(wishes);
+            let bootable = bootable.filter(|(_, wish)| !matches!(wish, BootOrder::None));
+            let names: Vec<&str> = bootable.map(|(device, _)| device.name.as_str()).collect();
+            let help = match nearest(text, names.iter().copied()).first() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if names.is_empty() => "it has no device to boot from".to_owned(),
+                None => format!("it can boot from {}", names.join(", ")),
+            };
+            problems.push(
+                Diagnostic::error(format!("it has no `{text}` to boot from"))
+                    .help(help)
+                    .at(entry.origin.clone())
+                    .vm(&spec.name),
+            );
+        }
+    }
+    places
 }

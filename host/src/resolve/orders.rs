@@ -16,9 +16,13 @@ pub(super) struct SameOrder {
     pub(super) device: usize,
 }
 
-/// A number for each device, in their order; every number of a VM is another one, since the server
+/// A number for each device, in their order: those that have a place in the list of what boots
+/// first, then the others by what they are. Every number of a VM is another one, since the server
 /// pushes devices upwards when one asks for a number that is taken.
-pub(super) fn assign(wishes: &[BootOrder]) -> Result<Vec<u32>, Vec<SameOrder>> {
+pub(super) fn assign(
+    wishes: &[BootOrder],
+    first: &[Option<usize>],
+) -> Result<Vec<u32>, Vec<SameOrder>> {
     let mut taken = BTreeSet::new();
     let mut clashes = Vec::new();
     for (device, wish) in wishes.iter().enumerate() {
@@ -31,10 +35,13 @@ pub(super) fn assign(wishes: &[BootOrder]) -> Result<Vec<u32>, Vec<SameOrder>> {
     if !clashes.is_empty() {
         return Err(clashes);
     }
-    let mut by_class: Vec<(u8, usize)> = wishes
+    let mut by_class: Vec<(usize, u8, usize)> = wishes
         .iter()
         .enumerate()
-        .filter_map(|(device, wish)| Some((class(*wish)?, device)))
+        .filter_map(|(device, wish)| {
+            let place = first.get(device).copied().flatten();
+            Some((place.unwrap_or(usize::MAX), class(*wish)?, device))
+        })
         .collect();
     by_class.sort_unstable();
     // From 1, well below the server's own 1000: a device that someone adds by hand comes after.
@@ -46,7 +53,7 @@ pub(super) fn assign(wishes: &[BootOrder]) -> Result<Vec<u32>, Vec<SameOrder>> {
             _ => 0,
         })
         .collect();
-    for (_, device) in by_class {
+    for (_, _, device) in by_class {
         if let (Some(slot), Some(order)) = (orders.get_mut(device), free.next()) {
             *slot = order;
         }
@@ -71,7 +78,7 @@ mod tests {
     #[test]
     fn every_disk_boots_before_every_cdrom() {
         assert_eq!(
-            assign(&[Cdrom, NoBoot, Disk, Disk, Cdrom]),
+            assign(&[Cdrom, NoBoot, Disk, Disk, Cdrom], &[]),
             Ok(vec![3, 5, 1, 2, 4])
         );
     }
@@ -79,15 +86,22 @@ mod tests {
     #[test]
     fn numbers_that_the_user_wrote_are_kept_and_not_given_twice() {
         assert_eq!(
-            assign(&[Disk, Fixed(1), Fixed(3), Cdrom]),
+            assign(&[Disk, Fixed(1), Fixed(3), Cdrom], &[]),
             Ok(vec![2, 1, 3, 4])
         );
         assert_eq!(
-            assign(&[Fixed(7), Disk, Fixed(7)]),
+            assign(&[Fixed(7), Disk, Fixed(7)], &[]),
             Err(vec![SameOrder {
                 order: 7,
                 device: 2
             }])
         );
+    }
+
+    #[test]
+    fn what_is_named_boots_first_and_in_that_order() {
+        let first = [None, Some(1), Some(0), None];
+        let found = assign(&[Disk, Disk, Cdrom, NoBoot], &first);
+        assert_eq!(found, Ok(vec![3, 2, 1, 4]));
     }
 }

@@ -8,6 +8,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod adopt;
 mod apply;
 mod converge;
 mod crash;

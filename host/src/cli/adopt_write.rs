@@ -1,0 +1,160 @@
+//! `tnvm adopt --write`: a config for VMs that exist, tried out before it is given away.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::adopt::Adopt;
+use super::change::Wanted;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::prepare::load_plugins;
+use super::session;
+use crate::config::{self, LoadOptions};
+use crate::describe::{Further, describe};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::{AdoptPlan, Observed, Plan, PlanView, SavedOptions, adopted, render};
+use crate::resolve::{Inputs, resolve};
+use crate::template::Templates;
+
+/// Writes the config. `-` is standard output.
+pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Result<Exit, Failure> {
+    let to_stdout = path == Path::new("-");
+    if !to_stdout && path.exists() {
+        let problem = Diagnostic::error(format!("{} exists already", path.display()))
+            .help("name another file, or `-` for standard output, and copy what you need");
+        return Err(Failure::Problems(problem.into()));
+    }
+    let observed = session::observe_everything(&this.session.client).await?;
+    let (plan, problems) = this.plan(None, &observed)?;
+    output.remarks(&problems);
+
+    // What differs with the least that a config can say is what it has to say besides.
+    let after = adopted(&plan, &observed);
+    let (text, _) = describe(&plan, &after, &Further::new());
+    let (tried, _) = try_out(this, &text, &plan, &after)?;
+    let (text, remarks) = describe(&plan, &after, &further(&tried));
+    let (tried, refused) = try_out(this, &text, &plan, &after)?;
+    output.remarks(&remarks);
+
+    if to_stdout {
+        output.line(text.trim_end());
+    } else {
+        let made =
+            std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+        made.map_err(|cause| {
+            let problem = Diagnostic::error(format!("could not write {}: {cause}", path.display()))
+                .help("name a file in a folder that can be written");
+            Failure::Problems(problem.into())
+        })?;
+        output.note(&format!("wrote {}", path.display()));
+    }
+    others(&plan, &observed, output);
+    if tried.is_empty() && !refused.has_errors() {
+        output.note("tried out: once the VMs are adopted, an apply of it has nothing to do");
+        return Ok(Exit::Done);
+    }
+    output.note("tried out: an apply of it would still change this:");
+    for line in render(&PlanView::from(&tried)) {
+        output.note(&line.text);
+    }
+    output.remarks(&refused);
+    Ok(Exit::Failed)
+}
+
+/// Loads the text as a config, and plans with it as if the VMs were adopted.
+fn try_out(
+    this: &Adopt<'_>,
+    text: &str,
+    plan: &AdoptPlan,
+    after: &Observed,
+) -> Result<(Plan, Diagnostics), Failure> {
+    let mut file = tempfile::Builder::new()
+        .suffix(".yaml")
+        .tempfile()
+        .map_err(|cause| broken(&cause))?;
+    file.write_all(text.as_bytes())
+        .map_err(|cause| broken(&cause))?;
+    let (config, mut problems) = config::load(&LoadOptions {
+        path: file.path().to_path_buf(),
+        group: Some(plan.group.clone()),
+        set: Vec::new(),
+    });
+    let (templates, found) = Templates::load(this.global.templates_dir.as_deref());
+    problems.extend(found);
+    let (plugins, found) = load_plugins(this.global, config.as_ref());
+    problems.extend(found);
+    let Some(config) = config.filter(|_| !problems.has_errors()) else {
+        return Err(Failure::Problems(problems));
+    };
+    let version = this.session.client.server().version.to_string();
+    let (desired, problems) = resolve(Inputs {
+        config: &config,
+        templates: &templates,
+        plugins: &plugins,
+        target_version: &version,
+        facts: &[],
+    });
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
+    }
+    let options = SavedOptions {
+        only: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
+        ..SavedOptions::default()
+    };
+    let wanted = Wanted::new(desired, options, &this.scope.environment);
+    Ok(wanted.plan(after))
+}
+
+fn broken(cause: &std::io::Error) -> Failure {
+    let problem = Diagnostic::error(format!("could not write a temporary file: {cause}"))
+        .help("look whether the folder for temporary files is full");
+    Failure::Problems(problem.into())
+}
+
+/// The fields of the VMs that differ, as the server has them.
+fn further(tried: &Plan) -> Further {
+    let mut further = Further::new();
+    for vm in &tried.vms {
+        let fields: Map<String, Value> = vm
+            .changes
+            .iter()
+            .filter(|change| change.device.is_none())
+            // Said in a config's own words already.
+            .filter(|change| !SAID.contains(&change.attribute.as_str()))
+            .map(|change| (change.attribute.clone(), change.from.clone()))
+            .collect();
+        if !fields.is_empty() {
+            further.insert(vm.name.clone(), fields);
+        }
+    }
+    further
+}
+
+/// Fields that a config has its own keys for.
+const SAID: [&str; 6] = [
+    "vcpus",
+    "cores",
+    "threads",
+    "memory",
+    "min_memory",
+    "description",
+];
+
+/// The group's other VMs would go with an apply of this config alone.
+fn others(plan: &AdoptPlan, observed: &Observed, output: &Output) {
+    let marks = observed.marks(&plan.group);
+    let others: Vec<&str> = marks
+        .into_iter()
+        .map(|mark| mark.vm.as_str())
+        .filter(|name| !plan.vms.iter().any(|vm| vm.name == *name))
+        .collect();
+    if !others.is_empty() {
+        output.note(&format!(
+            "warning: the group {} also has {}: put this into their config, or name another --group",
+            plan.group,
+            others.join(", ")
+        ));
+    }
+}
