@@ -106,6 +106,12 @@ const ROWS: &[Row] = &[
         Attribute("DISPLAY", "resolution"),
     ),
     row(
+        "display: {type: SPICE, web: false}",
+        "display: {type: VNC, web: false}",
+        NextStart,
+        Attribute("DISPLAY", "type"),
+    ),
+    row(
         "cdrom: /mnt/tank/iso/metal-amd64.iso",
         "cdrom: /mnt/storage/iso/debian-12.iso",
         NextStart,
@@ -435,6 +441,32 @@ fn firmware_changes_up_to_25_04_and_is_fixed_from_25_10_on() {
 }
 
 #[test]
+fn the_boot_order_changes_in_place() {
+    let lab = Lab::new();
+    let _ = lab
+        .config(&config("boot: [disk]", true))
+        .tnvm(&["create"])
+        .ended(0);
+    let boots = |lab: &Lab| {
+        let mut devices = only_vm(lab).devices;
+        devices.retain(|one| one.attributes.get("path").is_some());
+        devices.sort_by_key(|one| one.order);
+        let kinds = devices.iter().map(|one| one.attributes["dtype"].clone());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(boots(&lab), ["DISK", "CDROM"]);
+    let ran = lab.converge(&config("boot: [cdrom, disk.a]", true), &[]);
+    ran.says(&["order: "]);
+    assert_eq!(boots(&lab), ["CDROM", "DISK"]);
+    let _ = lab.plan(&[]).ended(0);
+    let wrong = lab
+        .config(&config("boot: [network]", true))
+        .plan(&[])
+        .ended(1);
+    wrong.says(&["it has no `network` to boot from"]);
+}
+
+#[test]
 fn a_changed_password_is_sent_and_shown_to_nobody() {
     let mut lab = Lab::new();
     lab.secret("NewLab43");
@@ -458,7 +490,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("VM", "uuid"),
     ("VM", "bootloader_ovmf"),
     ("VM", "enable_secure_boot"),
-    ("DISPLAY", "type"),
     ("DISPLAY", "password"),
     ("any", "order"),
     ("any", "zvol shrinks"),
