@@ -15,11 +15,14 @@ use crate::plan::{AdoptPlan, AdoptVm, Observed, ObservedDevice, ObservedVm, Powe
 /// Further keys of VMs, by the names of the VMs.
 pub type Further = BTreeMap<String, Map<String, Value>>;
 
+/// A VM by its name, in the keys of a config.
+type Described<'a> = (&'a str, Map<String, Value>);
+
 /// The config in YAML, and what of the VMs it cannot say.
 #[must_use]
 pub fn describe(plan: &AdoptPlan, observed: &Observed, further: &Further) -> (String, Diagnostics) {
     let mut problems = Diagnostics::default();
-    let mut types: BTreeMap<&str, Vec<(&str, Map<String, Value>)>> = BTreeMap::new();
+    let mut types: BTreeMap<&str, Vec<Described<'_>>> = BTreeMap::new();
     let mut pool_path: Option<String> = None;
     for vm in &plan.vms {
         let Some(found) = observed.vms.iter().find(|found| found.id == vm.id) else {
@@ -53,7 +56,7 @@ pub fn describe(plan: &AdoptPlan, observed: &Observed, further: &Further) -> (St
         .unwrap_or_else(|| "POOL/DATASET".to_owned());
     config.insert("storage".to_owned(), json!({"pool_path": pool_path}));
     for (vm_type, vms) in types {
-        config.insert(vm_type.to_owned(), type_keys(vm_type, vms).into());
+        config.insert(vm_type.to_owned(), type_keys(vm_type, &vms).into());
     }
     let text = serde_yaml::to_string(&config).unwrap_or_default();
     let text = format!("# Written by `tnvm adopt --write` from what is on the server.\n{text}");
@@ -61,10 +64,10 @@ pub fn describe(plan: &AdoptPlan, observed: &Observed, further: &Further) -> (St
 }
 
 /// What all VMs of a type have in common stands with the type, the rest with each.
-fn type_keys(vm_type: &str, vms: Vec<(&str, Map<String, Value>)>) -> Map<String, Value> {
+fn type_keys(vm_type: &str, vms: &[Described<'_>]) -> Map<String, Value> {
     let mut keys = Map::new();
     let numbered = (1..)
-        .zip(&vms)
+        .zip(vms)
         .all(|(index, (name, _))| vm_name(vm_type, index) == *name);
     if numbered {
         keys.insert("count".to_owned(), vms.len().into());

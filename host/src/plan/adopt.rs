@@ -87,7 +87,7 @@ pub fn plan_adopt(
     for vm in chosen(request, observed, &mut problems) {
         match request.mark_for(vm, desired) {
             Ok(mark) => vms.push(adopt(vm, mark, desired, observed, &mut problems)),
-            Err(problem) => problems.push(problem.vm(&vm.name)),
+            Err(problem) => problems.push((*problem).vm(&vm.name)),
         }
     }
     let plan = AdoptPlan {
@@ -170,21 +170,21 @@ fn chosen<'a>(
 
 impl AdoptRequest<'_> {
     /// Whose the VM is to be; a refusal where it is somebody else's.
-    fn mark_for(&self, vm: &ObservedVm, desired: Option<&Desired>) -> Result<Mark, Diagnostic> {
+    fn mark_for(
+        &self,
+        vm: &ObservedVm,
+        desired: Option<&Desired>,
+    ) -> Result<Mark, Box<Diagnostic>> {
         if let Some(mark) = vm.owner() {
             if mark.group != self.group {
-                return Err(Diagnostic::refusal(format!(
-                    "belongs to the group `{}`",
-                    mark.group
-                ))
-                .help("work on it with that group's config; to move it, take its mark out of its description on the server first"));
+                let problem = Diagnostic::refusal(format!("belongs to the group `{}`", mark.group));
+                let help = "work on it with that group's config; to move it, take its mark out of its description on the server first";
+                return Err(Box::new(problem.help(help)));
             }
             if self.vm_type.is_some_and(|wanted| wanted != mark.vm_type) {
-                return Err(Diagnostic::refusal(format!(
-                    "is of the type `{}` already",
-                    mark.vm_type
-                ))
-                .help("leave `--type` away"));
+                let problem =
+                    Diagnostic::refusal(format!("is of the type `{}` already", mark.vm_type));
+                return Err(Box::new(problem.help("leave `--type` away")));
             }
             return Ok(mark.clone());
         }
@@ -201,11 +201,12 @@ impl AdoptRequest<'_> {
         if Mark::in_description(&mark.description("", false)).as_ref() == Some(&mark) {
             return Ok(mark);
         }
-        Err(Diagnostic::refusal(format!(
+        let problem = Diagnostic::refusal(format!(
             "cannot be marked: `{}`, `{vm_type}` and its name may have letters, digits and `_` only",
             self.group
-        ))
-        .help("give another `--type` or `--group`, or rename the VM on the server"))
+        ));
+        let help = "give another `--type` or `--group`, or rename the VM on the server";
+        Err(Box::new(problem.help(help)))
     }
 }
 

@@ -238,7 +238,8 @@ fn an_edited_plan_is_refused_before_the_server_is_asked() {
 
 #[test]
 fn a_plan_is_stale_when_the_server_moved_on() {
-    let changes: [(&str, fn(&Lab)); 4] = [
+    type Happens = fn(&Lab);
+    let changes: [(&str, Happens); 4] = [
         ("web02", |lab| {
             lab.change(|world| {
                 let id = world.vm_named("web02").unwrap();
