@@ -1,0 +1,23 @@
+//! Conformance: is the simulator what a real TrueNAS is? A recorded session is replayed against a
+//! fresh simulator, and every answer is compared. Nothing here is used by a simulator that serves.
+
+mod calls;
+mod compare;
+mod credentials;
+mod difference;
+mod events;
+mod known;
+mod learned;
+mod link;
+mod loose;
+mod replay;
+mod report;
+mod traits;
+mod transcript;
+mod world;
+
+pub use difference::{Difference, DifferenceKind};
+pub use replay::replay;
+pub use report::{Counts, FrameReport, Replay, Verdict};
+pub use transcript::{Transcript, TranscriptError};
+pub use world::{ConformError, replay_world, version_of};
