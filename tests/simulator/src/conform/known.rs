@@ -3,7 +3,9 @@
 //! from then on. It knows where ids stand in parameters, and no rules.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::Value;
 
 use crate::json::Object;
@@ -28,6 +30,11 @@ impl Known {
     /// now on.
     pub(super) fn same_number(&mut self, kind: Kind, recorded: i64, own: i64) -> bool {
         *self.numbers.entry((kind, recorded)).or_insert(own) == own
+    }
+
+    /// Whether the recorded number is known.
+    pub(super) fn has_number(&self, kind: Kind, recorded: i64) -> bool {
+        self.numbers.contains_key(&(kind, recorded))
     }
 
     /// Whether the two numbers may name the same thing; remembers nothing.
@@ -185,7 +192,24 @@ impl Known {
 }
 
 /// In which way a text is random, if it is: texts of one kind may stand for each other.
-fn random_kind(text: &str) -> Option<&'static str> {
+fn random_kind(text: &str) -> Option<String> {
+    fixed_kind(text)
+        .map(str::to_owned)
+        .or_else(|| dated_kind(text))
+}
+
+/// A name that was made from the moment, as a naming schema of snapshots does; the rest of it is the
+/// kind.
+fn dated_kind(text: &str) -> Option<String> {
+    static MOMENT: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}").ok());
+    let moment = MOMENT.as_ref()?;
+    moment
+        .is_match(text)
+        .then(|| moment.replace_all(text, "(moment)").into_owned())
+}
+
+fn fixed_kind(text: &str) -> Option<&'static str> {
     let hex = |part: &str| part.chars().all(|letter| letter.is_ascii_hexdigit());
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     if lengths == [8, 4, 4, 4, 12] && text.split('-').all(hex) {
@@ -274,6 +298,8 @@ mod tests {
         assert!(known.same_text(one, two) && known.same_text(one, two));
         assert!(!known.same_text(one, three));
         assert!(!known.same_text("LOCAL", "UTC"));
+        assert!(known.same_text("a@auto-2026-11-22_21-05", "a@auto-2027-01-02_03-04"));
+        assert!(!known.same_text("a@auto-2026-11-22_21-06", "b@auto-2027-01-02_03-04"));
     }
 
     #[test]

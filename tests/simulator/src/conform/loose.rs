@@ -10,6 +10,7 @@ const HARDWARE: &[(&str, &str)] = &[
     ("vm.bootloader_ovmf_choices", ""),
     ("vm.bootloader_aavmf_choices", ""),
     ("vm.flags", ""),
+    ("vm.device.bind_choices", ""),
     ("auth.me", "privilege.roles"),
     ("auth.me", "privilege.allowlist"),
     ("auth.login_ex", "user_info.privilege.roles"),

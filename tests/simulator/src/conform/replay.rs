@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(35);
 const SETTLE: Duration = Duration::from_secs(2);
 /// How often it is asked in that time.
 const AGAIN: Duration = Duration::from_millis(50);
+/// More calls than this in one go take their time, so that limits on calls in flight are met.
+const MANY: usize = 5;
 /// What is compared under this name is no answer to a known method.
 const PROTOCOL: &str = "(protocol)";
 
@@ -64,8 +66,13 @@ struct Engine {
 pub async fn replay(transcript: &Transcript, mut world: World) -> Result<Replay, StartError> {
     learned::learn(&mut world, transcript);
     let version = world.version.clone();
+    let mut options = Options::with_world(world);
+    if longest_burst(transcript) > MANY {
+        // Calls that were in flight together must be so here.
+        options.latency = AGAIN;
+    }
     let mut engine = Engine {
-        running: Simulator::start(Options::with_world(world)).await?,
+        running: Simulator::start(options).await?,
         version: version.clone(),
         api_path: transcript.api_path.clone(),
         traits: Traits::default(),
@@ -269,7 +276,7 @@ impl Engine {
             return;
         };
         let label = events::label(event);
-        if self.is_not_served(&step.connection) {
+        if self.is_not_served(&step.connection) || !events::is_modelled(event) {
             self.frames
                 .push(FrameReport::not_modelled(step.frame, &label));
             return;
@@ -329,6 +336,10 @@ impl Engine {
         let Some(Line::Open(mut link)) = self.lines.remove(name) else {
             return;
         };
+        if self.asked.keys().any(|(line, _)| line == name) {
+            // What was sent last reached the server before the end did; here both take no time.
+            sleep(AGAIN).await;
+        }
         for odd in events::unexpected(link.events()) {
             let label = events::label(&odd);
             let what = events::describe(&odd);
@@ -364,6 +375,22 @@ impl Engine {
         }
         method.to_owned()
     }
+}
+
+/// The most requests that were sent on a connection without an answer in between.
+fn longest_burst(transcript: &Transcript) -> usize {
+    let mut now: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut longest = 0;
+    for step in &transcript.steps {
+        let count = now.entry(&step.connection).or_default();
+        match step.what {
+            What::Sent(_) => *count += 1,
+            What::Received(_) => *count = 0,
+            _ => {}
+        }
+        longest = longest.max(*count);
+    }
+    longest
 }
 
 /// Whether an answer says that there is no such method, in either protocol.
