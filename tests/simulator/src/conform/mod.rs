@@ -12,6 +12,8 @@ mod link;
 mod loose;
 mod replay;
 mod report;
+mod session;
+pub mod shape;
 mod traits;
 mod transcript;
 mod world;
@@ -19,5 +21,13 @@ mod world;
 pub use difference::{Difference, DifferenceKind};
 pub use replay::replay;
 pub use report::{Counts, FrameReport, Replay, Verdict};
+pub use session::{Called, Session, SessionError, session};
 pub use transcript::{Transcript, TranscriptError};
-pub use world::{ConformError, replay_world, version_of};
+pub use world::{ConformError, VERSIONS, replay_world, session_world, version_of};
+
+/// Names of the methods that a version of the simulator has.
+pub fn methods(version: &crate::version::Version) -> Vec<String> {
+    crate::methods::names(version)
+        .map(|method| method.name.to_owned())
+        .collect()
+}

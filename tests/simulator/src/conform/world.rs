@@ -7,6 +7,10 @@ use crate::world::{World, WorldBuilder, WorldError, WorldFile};
 /// The world file that is used unless another is given.
 const OWN: &str = include_str!("world.yaml");
 
+/// The versions that conformance is checked for, oldest first: those that recordings of a real server
+/// exist of, and the newest of each line.
+pub const VERSIONS: [&str; 6] = ["24.10", "25.04.2", "25.10", "26.0.0-BETA.3", "26", "27"];
+
 /// Why a transcript cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConformError {
@@ -87,6 +91,14 @@ pub fn replay_world(
     let builder = WorldBuilder::bare(version_of(transcript)?);
     let own = WorldFile::parse(OWN)?;
     let builder = builder.file_applied(file.unwrap_or(&own))?;
-    // A recording may begin with any number of logins.
     Ok(builder.build())
+}
+
+/// The world that our own sessions run on, in a version.
+///
+/// # Errors
+/// When the built-in world file is broken.
+pub fn session_world(version: Version) -> Result<World, ConformError> {
+    let builder = WorldBuilder::bare(version);
+    Ok(builder.file_applied(&WorldFile::parse(OWN)?)?.build())
 }

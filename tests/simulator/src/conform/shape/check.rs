@@ -4,8 +4,49 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{Members, MethodShape, Shape, Shapes};
+use crate::conform::Called;
 
 impl Shapes {
+    /// What in a call does not fit its method: parameters that were accepted and do not fit, or that
+    /// were refused as misshapen and do; an answer, a job's result or an error of another shape.
+    pub fn check_call(&self, call: &Called) -> Vec<String> {
+        let Some(method) = self.method(&call.method) else {
+            return match &call.outcome {
+                Ok(_) => vec!["not in the table".to_owned()],
+                Err(_) => Vec::new(),
+            };
+        };
+        let params = self.check_params(method, &call.params);
+        let mut wrong = Vec::new();
+        match &call.outcome {
+            Ok(result) => {
+                wrong.extend(params.iter().map(|what| format!("accepted, but {what}")));
+                let result = call.job.as_ref().map_or(result, |job| {
+                    let shown = job.get("result");
+                    shown.unwrap_or(&Value::Null)
+                });
+                let failed = call
+                    .job
+                    .as_ref()
+                    .is_some_and(|job| job.get("state").and_then(Value::as_str) != Some("SUCCESS"));
+                let options = call.params.iter().filter_map(Value::as_object);
+                let selected = options
+                    .clone()
+                    .any(|options| options.contains_key("select") || options.contains_key("extra"));
+                if !failed {
+                    wrong.extend(self.check_result(method, result, selected));
+                }
+            }
+            Err(error) => {
+                if params.is_empty() && is_misshapen(method, error) {
+                    wrong.push(format!("refused as misshapen, but it fits: {error}"));
+                }
+                wrong.extend(check_error(error));
+            }
+        }
+        wrong
+    }
+
     /// What in these parameters does not fit the method; nothing when all of it does.
     pub fn check_params(&self, method: &MethodShape, params: &[Value]) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -28,7 +69,12 @@ impl Shapes {
 
     /// What in an answer does not fit the method. `selected` says that the caller asked for some of
     /// the fields only.
-    pub fn check_result(&self, method: &MethodShape, result: &Value, selected: bool) -> Vec<String> {
+    pub fn check_result(
+        &self,
+        method: &MethodShape,
+        result: &Value,
+        selected: bool,
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         self.check(&method.result, result, "", selected, &mut wrong);
         wrong
@@ -114,13 +160,22 @@ impl Shapes {
         for field in &fields {
             match value.get(&field.name) {
                 Some(member) => {
-                    self.check(&field.shape, member, &join(path, &field.name), partial, wrong);
+                    self.check(
+                        &field.shape,
+                        member,
+                        &join(path, &field.name),
+                        partial,
+                        wrong,
+                    );
                 }
                 None if field.optional || partial => {}
                 None => wrong.push(format!("{}: missing", join(path, &field.name))),
             }
         }
-        let names = value.as_object().into_iter().flat_map(|object| object.keys());
+        let names = value
+            .as_object()
+            .into_iter()
+            .flat_map(|object| object.keys());
         for name in names.filter(|name| !fields.iter().any(|field| field.name == **name)) {
             if !members.open {
                 wrong.push(format!("{}: not in the table", join(path, name)));
@@ -162,6 +217,71 @@ impl Shape {
     }
 }
 
+/// How the server's model library begins its complaints.
+const OF_THE_MODELS: [&str; 6] = [
+    "Input should be",
+    "Input tag",
+    "Field required",
+    "Extra inputs",
+    "String should",
+    "Too many arguments",
+];
+
+/// Whether every complaint of a refusal is one about the shape of a parameter. Some methods check
+/// shapes again later, and then name no parameter.
+fn is_misshapen(method: &MethodShape, error: &Value) -> bool {
+    let extra = error
+        .pointer("/data/extra")
+        .or_else(|| error.get("extra"))
+        .and_then(Value::as_array);
+    extra.is_some_and(|rows| {
+        !rows.is_empty()
+            && rows.iter().all(|row| {
+                let text = row.get(1).and_then(Value::as_str).unwrap_or_default();
+                let attribute = row.get(0).and_then(Value::as_str).unwrap_or_default();
+                let first = attribute.split('.').next().unwrap_or_default();
+                OF_THE_MODELS.iter().any(|begin| text.starts_with(begin))
+                    && method.params.iter().any(|param| param.name == first)
+            })
+    })
+}
+
+/// The shape of refusals, of which the protocols have one each.
+fn check_error(error: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut need = |object: &Value, name: &str, fits: fn(&Value) -> bool| {
+        if !object.get(name).is_some_and(fits) {
+            let found = object.get(name).unwrap_or(&Value::Null);
+            wrong.push(format!("error: {name} is {found}"));
+        }
+    };
+    let call = match error.get("data") {
+        Some(data) => {
+            need(error, "code", Value::is_i64);
+            need(error, "message", Value::is_string);
+            data
+        }
+        // -32601 and the like carry nothing else.
+        None if error.get("code").is_some() => return Vec::new(),
+        None => error,
+    };
+    need(call, "error", Value::is_i64);
+    need(call, "errname", Value::is_string);
+    need(call, "reason", Value::is_string);
+    need(call, "trace", |trace| {
+        trace.is_null() || trace.get("class").is_some()
+    });
+    need(call, "extra", |extra| {
+        let rows = extra.as_array();
+        extra.is_null()
+            || rows.is_some_and(|rows| {
+                rows.iter()
+                    .all(|row| row.as_array().map(Vec::len) == Some(3))
+            })
+    });
+    wrong
+}
+
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()
@@ -196,7 +316,11 @@ mod tests {
         let found = wrong_result("vm.status", json!({"state": "STOPPED", "more": 1}), false);
         assert_eq!(
             found,
-            ["pid: missing", "domain_state: missing", "more: not in the table"]
+            [
+                "pid: missing",
+                "domain_state: missing",
+                "more: not in the table"
+            ]
         );
     }
 

@@ -37,7 +37,12 @@ pub enum ShapeError {
 /// A shape as it is written: a text, an object of shapes, or nothing for null.
 pub(super) fn shape(at: &str, written: &Yaml) -> Result<Shape, ShapeError> {
     match written {
-        Yaml::String(text) => Text { at, whole: text, rest: text }.whole(),
+        Yaml::String(text) => Text {
+            at,
+            whole: text,
+            rest: text,
+        }
+        .whole(),
         Yaml::Mapping(_) => members(at, written).map(Shape::Members),
         Yaml::Null => Ok(Shape::Null),
         other => Err(ShapeError::Shape {
@@ -220,7 +225,10 @@ mod tests {
         let nullable = |shape| Shape::Union(vec![shape, Shape::Null]);
         assert_eq!(read("int 5..300"), Shape::Int(Some(5), Some(300)));
         assert_eq!(read("int? 20.."), nullable(Shape::Int(Some(20), None)));
-        assert_eq!(read("[text 1..]"), Shape::List(Box::new(Shape::Text(Some(1), None))));
+        assert_eq!(
+            read("[text 1..]"),
+            Shape::List(Box::new(Shape::Text(Some(1), None)))
+        );
         assert_eq!(read("text ~ ^a|[b]$"), Shape::Pattern("^a|[b]$".into()));
         assert_eq!(
             read("one of A 512 null true"),

@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value as Yaml};
 
 use super::parse::{self, ShapeError};
 use super::{Field, Members, Shape};
-use crate::version::Version;
+use crate::version::{Line, Version};
 
 const FILES: [(&str, &str); 4] = [
     ("vm.yaml", include_str!("../../../shapes/vm.yaml")),
@@ -64,8 +64,8 @@ impl Shapes {
     pub fn of(version: &Version) -> Result<Self, ShapeError> {
         let mut shapes = Self::default();
         for (file, text) in FILES {
-            let tables: File = serde_yaml::from_str(text)
-                .map_err(|source| ShapeError::Yaml { file, source })?;
+            let tables: File =
+                serde_yaml::from_str(text).map_err(|source| ShapeError::Yaml { file, source })?;
             shapes.put(&tables.base)?;
             for line in layers(version) {
                 if let Some(layer) = tables.lines.get(*line) {
@@ -168,12 +168,12 @@ impl Shapes {
 
 /// The layers on top of the tables' base, which is 25.10.
 fn layers(version: &Version) -> &'static [&'static str] {
-    match version.short().split('.').take(2).collect::<Vec<_>>().as_slice() {
-        ["24", _] => &["25.04", "24.10"],
-        ["25", "04"] => &["25.04"],
-        ["25", _] => &[],
-        ["26", ..] => &["26"],
-        _ => &["26", "27"],
+    match version.line() {
+        Line::V24_10 => &["25.04", "24.10"],
+        Line::V25_04_0 | Line::V25_04 => &["25.04"],
+        Line::V25_10 => &[],
+        Line::V26 => &["26"],
+        Line::V27 => &["26", "27"],
     }
 }
 
@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn the_tables_of_every_line_are_complete() {
-        for version in Version::modelled() {
+        for version in crate::conform::VERSIONS {
+            let version: Version = version.parse().unwrap();
             let shapes = Shapes::of(&version).unwrap_or_else(|error| panic!("{error}"));
             let missing: Vec<&str> = crate::methods::names(&version)
                 .map(|method| method.name)
