@@ -9,6 +9,7 @@ mod bench;
 mod build_plugins;
 mod check_component;
 mod codegen;
+mod conformance;
 mod demo;
 mod paths;
 mod say;
@@ -32,6 +33,7 @@ enum Task {
     Bench(bench::Arguments),
     BuildPlugins(build_plugins::Arguments),
     Codegen(codegen::Arguments),
+    Conformance(conformance::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BuildPlugins(arguments) => build_plugins::run(arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Conformance(arguments) => conformance::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use tnvm_simulator::conform::shape::Shapes;
 use tnvm_simulator::conform::{self, Session, VERSIONS};
 use tnvm_simulator::{Options, Simulator, Version};
 
+#[expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 async fn session(version: &Version) -> Session {
     let world = conform::session_world(version.clone()).unwrap();
     let running = Simulator::start(Options::with_world(world)).await.unwrap();

@@ -43,7 +43,7 @@ struct Asked {
 
 /// A connection of the recording.
 enum Line {
-    Open(Link),
+    Open(Box<Link>),
     /// The simulator does not serve this path.
     NotServed,
 }
@@ -144,7 +144,7 @@ impl Engine {
             self.frames
                 .push(FrameReport::new(frame, "(connection)", differences));
         }
-        let line = opened.map_or(Line::NotServed, Line::Open);
+        let line = opened.map_or(Line::NotServed, |link| Line::Open(Box::new(link)));
         self.lines.insert(name.to_owned(), line);
     }
 

@@ -54,7 +54,7 @@ pub fn version_of(transcript: &Transcript) -> Result<Version, ConformError> {
             word.starts_with(|letter: char| letter.is_ascii_digit())
                 .then_some(word)
         })
-        .last();
+        .next_back();
     let Some(word) = word else {
         // The head of the repository is the line in development.
         if transcript.server.ends_with("HEAD") {
