@@ -213,6 +213,15 @@ impl Failure {
         }
     }
 
+    /// The text of the exception alone, as `core.bulk` tells it. Recorded on 24.10.2.5 and 25.10.7: none
+    /// for a lookup without a match.
+    pub(crate) fn bare(&self) -> String {
+        match self {
+            Self::Exception { class, .. } if class == "MatchNotFound" => String::new(),
+            other => other.reason(),
+        }
+    }
+
     /// `exc_info` of a failed job. Recorded on 25.10.7: `core.get_jobs`.
     pub(crate) fn exc_info(&self) -> Value {
         let (kind, errno) = match self {

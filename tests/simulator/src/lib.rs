@@ -49,7 +49,7 @@ pub use journal::{Call, ConnectionStats, Journal};
 pub use server::{Options, Running, Simulator, StartError};
 pub use state::ConnectionId;
 pub use tls::{Certificate, TlsError};
-pub use version::{Line, UnknownVersion, Version};
+pub use version::{HalfRows, Line, UnknownVersion, Version};
 pub use world::{
     ActiveConfig, ApiKey, Dataset, Device, DeviceView, Event, Interface, InterfaceKind, Kind, Pace,
     PciDevice, Pool, Power, Role, Snapshot, Token, UsbDevice, User, Vm, VmView, World,

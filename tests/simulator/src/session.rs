@@ -71,9 +71,13 @@ impl Session {
             return Value::Null;
         };
         let mut data = json!({"username": login.user});
-        if let (true, Some(data)) = (version.tells_logins(), data.as_object_mut()) {
-            data.insert("login_id".into(), json!(login.id));
-            data.insert("login_at".into(), date(login.at));
+        if let Some(data) = data.as_object_mut() {
+            if version.tells_message_ids() {
+                data.insert("login_id".into(), json!(login.id));
+            }
+            if version.tells_login_times() {
+                data.insert("login_at".into(), date(login.at));
+            }
         }
         if let (Some((id, name)), Some(data)) = (&login.api_key, data.as_object_mut()) {
             data.insert("api_key".into(), json!({"id": id, "name": name}));

@@ -11,6 +11,7 @@ mod interface;
 mod method;
 mod pool;
 mod query;
+mod shape;
 mod snapshot;
 mod system;
 mod vm;

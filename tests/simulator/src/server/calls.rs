@@ -233,7 +233,7 @@ async fn execute(
             message_ids: state
                 .world
                 .version
-                .tells_logins()
+                .tells_message_ids()
                 .then(|| request.id.clone().into_iter().collect()),
             user: session
                 .and_then(|session| session.login.as_ref())

@@ -342,7 +342,7 @@ impl WorldBuilder {
                 .get("dtype")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            let Some(model) = attributes_model(dtype) else {
+            let Some(model) = attributes_model(&self.world.version, dtype) else {
                 return Err(bad(&name, &format!("no device type {dtype:?}")));
             };
             // World files name devices alike for every version.
