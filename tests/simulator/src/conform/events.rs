@@ -79,8 +79,16 @@ pub(super) fn find(
 /// Events that no recorded one was found for, one of each kind.
 pub(super) fn unexpected(own: &[Event]) -> Vec<Value> {
     let mut kinds: Vec<Value> = Vec::new();
+    let expected = own.iter().filter(|event| event.expected);
+    let is_expected = |event: &Value| {
+        expected
+            .clone()
+            .filter_map(|other| event_of(&other.frame))
+            .any(|other| equal_kind(other, event))
+    };
     for event in own.iter().filter(|event| !event.expected) {
         if let Some(event) = event_of(&event.frame)
+            && !is_expected(event)
             && !kinds.iter().any(|kind| equal_kind(kind, event))
         {
             kinds.push(event.clone());

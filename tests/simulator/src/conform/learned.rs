@@ -8,6 +8,8 @@ use super::compare::HIDDEN;
 use super::transcript::Transcript;
 use crate::json::Object;
 use crate::methods;
+use crate::rules::models;
+use crate::schema::Checker;
 use crate::world::{ApiKey, Dataset, Interface, InterfaceKind, Kind, Role, User, World};
 
 /// Members of a VM's entry that are no columns of its row.
@@ -229,8 +231,28 @@ fn learn_addresses(world: &mut World, result: &Value) {
     }
 }
 
+/// A VM of which no more is shown than that it is there.
+fn learn_stranger(world: &mut World, row: &Object) {
+    let Some(id) = row.get("id").and_then(Value::as_i64) else {
+        return;
+    };
+    let name = format!("recorded_{id}");
+    let mut config = Object::new();
+    config.insert("name".into(), json!(name));
+    config.insert("memory".into(), json!(512));
+    let checker = Checker::of(&world.version);
+    let model = models::vm_create(&world.version);
+    if let Ok(mut config) = checker.object(model, &Value::Object(config), "") {
+        crate::rules::fill_vm_defaults(&world.version, &mut config);
+        world.insert_vm(config);
+    }
+}
+
 fn learn_vm(world: &mut World, row: &Value) {
     let Some(row) = row.as_object() else { return };
+    if !row.contains_key("name") {
+        return learn_stranger(world, row);
+    }
     let complete = row.contains_key("memory") && row.contains_key("devices");
     let known = row
         .get("name")

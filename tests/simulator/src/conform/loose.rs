@@ -35,6 +35,8 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "formatted",
             "frames",
             "exception",
+            // A session that has ended has none.
+            "credentials",
         ],
     ),
     (

@@ -282,25 +282,31 @@ impl Engine {
             return;
         }
         let deadline = Instant::now() + SETTLE;
+        let mut found = None;
         loop {
             let (Some(Line::Open(link)), known) =
                 (self.lines.get_mut(&step.connection), &mut self.known)
             else {
                 return;
             };
-            if let Some(differences) = events::find(link.events(), event, known) {
-                self.frames
-                    .push(FrameReport::new(step.frame, &label, differences));
-                return;
-            }
-            if link.read(deadline).await.is_none() {
+            // One that fits better may be on its way.
+            let patience = if found.is_some() { AGAIN } else { SETTLE };
+            found = events::find(link.events(), event, known).or(found);
+            if found.as_ref().is_some_and(Vec::is_empty)
+                || link
+                    .read(deadline.min(Instant::now() + patience))
+                    .await
+                    .is_none()
+            {
                 break;
             }
         }
-        let what = events::describe(event);
-        let missing = Difference::new(DifferenceKind::Event, "", what, "none");
+        let differences = found.unwrap_or_else(|| {
+            let what = events::describe(event);
+            vec![Difference::new(DifferenceKind::Event, "", what, "none")]
+        });
         self.frames
-            .push(FrameReport::new(step.frame, &label, vec![missing]));
+            .push(FrameReport::new(step.frame, &label, differences));
     }
 
     async fn expect_end(&mut self, step: &Step, code: u16, reason: &str) {

@@ -7,6 +7,7 @@ use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::number;
 use crate::schema::Checker;
+use crate::version::Line;
 use crate::world::{Pool, World};
 
 const READ: &[&str] = &["POOL_READ"];
@@ -41,7 +42,7 @@ fn entry(world: &World, pool: &Pool) -> Value {
     let allocated = world.allocated(&pool.name);
     let free = pool.size.saturating_sub(allocated);
     let healthy = pool.status == "ONLINE";
-    json!({
+    let mut entry = json!({
         "id": pool.id, "name": pool.name, "guid": format!("12345678901234567{:02}", pool.id), "status": pool.status,
         "path": format!("/mnt/{}", pool.name), "scan": null, "expand": null, "healthy": healthy,
         "warning": !healthy, "status_code": if healthy { "OK" } else { "UNKNOWN" }, "status_detail": null,
@@ -50,5 +51,20 @@ fn entry(world: &World, pool: &Pool) -> Value {
         "allocated_str": allocated.to_string(), "free_str": free.to_string(), "freeing_str": "0",
         "autotrim": {"value": "off", "rawvalue": "off", "parsed": "off", "source": "DEFAULT"},
         "topology": {"data": [], "log": [], "cache": [], "spare": [], "special": [], "dedup": []},
-    })
+    });
+    let line = world.version.line();
+    if let Some(entry) = entry.as_object_mut() {
+        // Recorded on 24.10.2.5, 26.0.0-BETA.3 and 27.
+        if line == Line::V24_10 {
+            entry.shift_remove("dedup_table_size");
+            entry.shift_remove("dedup_table_quota");
+        }
+        if line >= Line::V26 {
+            entry.insert("all_sed".into(), json!(false));
+        }
+        if line >= Line::V27 {
+            entry.insert("is_upgraded".into(), json!(false));
+        }
+    }
+    entry
 }

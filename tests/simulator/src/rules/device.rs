@@ -389,12 +389,21 @@ fn remove_backing(world: &mut World, device: &Device, options: &Object) -> Resul
     Ok(())
 }
 
+/// A device as it is stored, which events carry: the password as it is, and nothing of how a zvol was
+/// made. Recorded on 25.10.7 and 26.0.0-BETA.3.
+fn stored(device: &Device) -> Value {
+    let mut attributes = device.attributes.clone();
+    for name in ["create_zvol", "zvol_name", "zvol_volsize"] {
+        attributes.shift_remove(name);
+    }
+    json!({"id": device.id, "attributes": attributes, "order": device.shown_order(), "vm": device.vm})
+}
+
 fn announce(world: &mut World, id: i64, kind: &'static str) {
     let Some(device) = world.devices.get(&id) else {
         return;
     };
-    let fields =
-        (!world.version.announces_rows_by_id()).then(|| entry(&world.version, device, false));
+    let fields = (!world.version.announces_rows_by_id()).then(|| stored(device));
     world.emit(Event {
         kind,
         collection: "vm.device.query",

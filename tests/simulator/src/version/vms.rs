@@ -132,6 +132,11 @@ impl Version {
         self.since(Line::V25_10) && self.full != "25.10.0"
     }
 
+    /// A USB device has a description in a sentence. Schema: 26.0.0, not 25.10.5.
+    pub fn describes_usb_devices(&self) -> bool {
+        self.since(Line::V26)
+    }
+
     /// Events carry the whole VM entry. Code reading: 26 VM events.
     pub fn events_carry_full_entry(&self) -> bool {
         self.since(Line::V26)

@@ -125,20 +125,26 @@ impl Interface {
 }
 
 impl UsbDevice {
-    /// The entry of `vm.device.usb_passthrough_choices`. Schema: 25.10.5.
-    pub fn entry(&self) -> Value {
+    /// The entry of `vm.device.usb_passthrough_choices`. Schema: 25.10.5; 26 describes the device in a
+    /// sentence, too.
+    pub fn entry(&self, described: bool) -> Value {
         let (bus, device) = self
             .name
             .trim_start_matches("usb_")
             .split_once('_')
             .unwrap_or(("1", "1"));
-        json!({
+        let mut entry = json!({
             "capability": {
                 "product": self.product, "product_id": self.product_id, "vendor": self.vendor,
                 "vendor_id": self.vendor_id, "bus": bus, "device": device,
             },
-            "available": true, "error": null, "description": format!("{} by {}", self.product, self.vendor),
-        })
+            "available": true, "error": null,
+        });
+        if let (true, Some(entry)) = (described, entry.as_object_mut()) {
+            let text = format!("{} by {}", self.product, self.vendor);
+            entry.insert("description".into(), json!(text));
+        }
+        entry
     }
 }
 
