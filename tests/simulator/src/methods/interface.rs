@@ -7,6 +7,7 @@ use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{flag, object, word};
 use crate::schema::{Checker, Default, Field, Model, Type};
+use crate::version::Line;
 use crate::world::{Interface, InterfaceKind};
 
 const READ: &[&str] = &["NETWORK_INTERFACE_READ"];
@@ -60,11 +61,13 @@ pub(super) fn choice(interface: &Interface) -> (String, Value) {
 }
 
 fn rows(context: &Context<'_>) -> Vec<Value> {
-    let interfaces = &context.state.world.interfaces;
-    interfaces
+    let world = &context.state.world;
+    let old = world.version.line() <= Line::V25_04;
+    world
+        .interfaces
         .iter()
         .enumerate()
-        .map(|(position, interface)| interface.entry(position))
+        .map(|(position, interface)| interface.entry(position, old))
         .collect()
 }
 

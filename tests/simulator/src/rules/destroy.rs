@@ -110,6 +110,8 @@ fn remove(world: &mut World, name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::bench::Bench;
     use crate::world::WorldBuilder;

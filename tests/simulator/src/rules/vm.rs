@@ -263,10 +263,21 @@ pub(crate) fn status(version: &Version, vm: &Vm) -> Value {
 
 /// The entry of `vm.query`. Recorded on 25.10.7, order of members included.
 pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
-    let devices: Vec<Value> = world
+    let devices = world
         .devices_of(vm.id)
-        .map(|device| super::device::entry(&world.version, device, show_secrets))
-        .collect();
+        .map(|device| super::device::entry(&world.version, device, show_secrets));
+    entry_with(world, vm, devices.collect())
+}
+
+/// The same with devices as events carry them.
+fn entry_of_event(world: &World, vm: &Vm) -> Value {
+    let devices = world
+        .devices_of(vm.id)
+        .map(|device| super::device::entry_of_event(&world.version, device));
+    entry_with(world, vm, devices.collect())
+}
+
+fn entry_with(world: &World, vm: &Vm, devices: Vec<Value>) -> Value {
     let shows = world.devices_of(vm.id).any(|device| {
         device.dtype() == "DISPLAY"
             && text(&device.attributes, "type") == "SPICE"
@@ -290,7 +301,7 @@ pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
 /// by its id alone. Up to 25.10 a new VM is also defined at once, which libvirt tells.
 pub(crate) fn announce(world: &mut World, id: i64, kind: &'static str) {
     let Some(vm) = world.vms.get(&id) else { return };
-    let fields = (!world.version.announces_rows_by_id()).then(|| entry(world, vm, false));
+    let fields = (!world.version.announces_rows_by_id()).then(|| entry_of_event(world, vm));
     world.emit(Event {
         kind,
         collection: "vm.query",
@@ -341,7 +352,7 @@ impl Domain {
 /// has words of its own; 26 sends the whole entry.
 pub(crate) fn announce_domain(world: &mut World, id: i64, told: Domain) {
     let Some(vm) = world.vms.get(&id) else { return };
-    let mut fields = entry(world, vm, false);
+    let mut fields = entry_of_event(world, vm);
     let mut extra = None;
     if !world.version.events_carry_full_entry() {
         if let Some(fields) = fields.as_object_mut() {
