@@ -1,5 +1,11 @@
 //! Every way to log in, and every way to be refused, over a real socket.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails fails its test"
+)]
+
 mod common;
 
 use std::sync::Arc;
