@@ -22,6 +22,8 @@ pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
 /// The errno of every validation error as a whole.
 pub(crate) const EINVAL: i32 = 22;
+/// The disk is full.
+pub(crate) const ENOSPC: i32 = 28;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
 /// The host is set to a level of security that forbids it.
@@ -239,7 +241,7 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         ENOTDIR => "ENOTDIR",
         21 => "EISDIR",
         EINVAL => "EINVAL",
-        28 => "ENOSPC",
+        ENOSPC => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
         74 => "EBADMSG",
         EOPNOTSUPP => "EOPNOTSUPP",

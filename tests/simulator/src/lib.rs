@@ -44,7 +44,7 @@ mod tls;
 mod version;
 mod world;
 
-pub use faults::{Effect, Fault, FaultsError, Occurrence};
+pub use faults::{Effect, Fault, FaultsError, Noise, Occurrence};
 pub use journal::{Call, ConnectionStats, Journal};
 pub use server::{Options, Running, Simulator, StartError};
 pub use state::ConnectionId;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::method::{Access, Context, Method};
 use crate::errors::{EOPNOTSUPP, Failure};
-use crate::json::{Object, flag, object, word};
+use crate::json::{Object, flag, object, text, word};
 use crate::random;
 use crate::session::Login;
 use crate::version::Line;
@@ -70,6 +70,38 @@ pub(super) const METHODS: &[Method] = &[
     }),
     Method::read("auth.generate_token", &[], models::GENERATE, generate_token),
 ];
+
+/// Revokes the API key that a call presents, and answers what this login gets; of any other call, the
+/// key that its session logged in with, and answers nothing.
+pub(crate) fn revoke_key(
+    context: &mut Context<'_>,
+    method: &str,
+    params: &[Value],
+) -> Option<Value> {
+    let data = object(params, 0);
+    let (key, answer) = match method {
+        "auth.login_ex" if data.contains_key("api_key") => (
+            text(&data, "api_key").to_owned(),
+            Some(json!({"response_type": "EXPIRED"})),
+        ),
+        "auth.login_with_api_key" => (word(params, 0).to_owned(), Some(json!(false))),
+        _ => (String::new(), None),
+    };
+    let of_session = context
+        .login()
+        .and_then(|login| login.api_key.as_ref())
+        .map(|(id, _)| *id);
+    for one in &mut context.state.world.api_keys {
+        let meant = match answer {
+            Some(_) => one.full() == key,
+            None => of_session == Some(one.id),
+        };
+        if meant {
+            one.revoked = Some("Revoked by an administrator".into());
+        }
+    }
+    answer
+}
 
 fn login_ex(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let data = object(params, 0);
