@@ -90,7 +90,11 @@ impl Purpose {
 /// The methods that never change a VM or a dataset: every command may call them.
 const READS: &[Method] = &[
     Method::Login,
+    Method::LoginContinue,
     Method::Logout,
+    Method::MechanismChoices,
+    Method::GenerateToken,
+    Method::Me,
     Method::GetJobs,
     Method::Subscribe,
     Method::FileStat,
@@ -200,7 +204,11 @@ mod tests {
         const APPLY: [bool; 5] = [false, false, false, true, false];
         &[
             (Method::Login, EVERYBODY),
+            (Method::LoginContinue, EVERYBODY),
             (Method::Logout, EVERYBODY),
+            (Method::MechanismChoices, EVERYBODY),
+            (Method::GenerateToken, EVERYBODY),
+            (Method::Me, EVERYBODY),
             (Method::GetJobs, EVERYBODY),
             (Method::Subscribe, EVERYBODY),
             (Method::FileStat, EVERYBODY),

@@ -13,14 +13,16 @@ use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs;
+use super::login::Login;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::Profile;
 use super::reconnect::{Line, Opener};
-use super::session::{self, Clock, ServerInfo};
+use super::session::{self, Clock, Past, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
+use super::transport::Transport;
 
 /// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
 /// ends with the last of them or with [`logout`](Self::logout). A connection that is lost is made
@@ -38,6 +40,8 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    login: Login,
+    transport: Transport,
     allowed: Allowed,
     observed: Option<Observed>,
 }
@@ -99,6 +103,8 @@ impl Client {
                 call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                login: opened.login,
+                transport: opened.transport,
                 allowed: options.allowed,
                 observed,
             }),
@@ -130,7 +136,7 @@ impl Client {
 
     /// What may not be sent is refused here, before anything else.
     fn check(&self, method: Method) -> Result<(), CallError> {
-        if method == Method::Login {
+        if matches!(method, Method::Login | Method::LoginContinue) {
             return Err(CallError::TwoLogins);
         }
         let allowed = self.shared.allowed.check(method);
@@ -237,6 +243,18 @@ impl Client {
         &self.shared.endpoint
     }
 
+    /// How the first login was done.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.shared.login
+    }
+
+    /// The way to the server, as it was at first.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.shared.transport
+    }
+
     /// What was sent and received so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
@@ -287,11 +305,13 @@ fn opener(
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
     let counters = Arc::clone(counters);
+    let past = Arc::<Past>::default();
     Box::new(move || {
         let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
+        let past = Arc::clone(&past);
         Box::pin(async move {
             let (endpoint, credentials, options) = &*how;
-            session::open(endpoint, credentials, options, counters).await
+            session::open(endpoint, credentials, options, counters, &past).await
         })
     })
 }

@@ -207,6 +207,12 @@ impl CallError {
                 "check which machine has the address now, and that its version is the expected one"
             }
             Self::ConnectionLost {
+                why: LossReason::Refused(error),
+                ..
+            } if error.wants_new_code() => {
+                "run the same command again with a new code: it goes on from there"
+            }
+            Self::ConnectionLost {
                 why: LossReason::Refused(_),
                 ..
             } => "check key or password and the certificate, then run the command again",
@@ -331,7 +337,7 @@ pub(super) const CODE_TOO_MANY_CALLS: i64 = -32000;
 pub(super) const CODE_CALL: i64 = -32001;
 const CODE_INVALID_REQUEST: i64 = -32600;
 const CODE_NO_METHOD: i64 = -32601;
-const CODE_INVALID_PARAMS: i64 = -32602;
+pub(super) const CODE_INVALID_PARAMS: i64 = -32602;
 
 /// The error object of an answer.
 #[derive(Debug, Deserialize)]

@@ -11,8 +11,16 @@ use super::timeouts;
 pub enum Method {
     /// `auth.login_ex`: the one login.
     Login,
+    /// `auth.login_ex_continue`: the one-time code of a login.
+    LoginContinue,
     /// `auth.logout`.
     Logout,
+    /// `auth.mechanism_choices`: which logins the server takes.
+    MechanismChoices,
+    /// `auth.generate_token`: lets another connection in.
+    GenerateToken,
+    /// `auth.me`: who we are, and our roles.
+    Me,
     /// `core.get_jobs`: looks jobs up.
     GetJobs,
     /// `core.subscribe`: asks for events.
@@ -79,7 +87,11 @@ impl Method {
     /// All of them, in the order of their declaration.
     pub const ALL: &[Self] = &[
         Self::Login,
+        Self::LoginContinue,
         Self::Logout,
+        Self::MechanismChoices,
+        Self::GenerateToken,
+        Self::Me,
         Self::GetJobs,
         Self::Subscribe,
         Self::FileStat,
@@ -117,7 +129,11 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "auth.login_ex",
+            Self::LoginContinue => "auth.login_ex_continue",
             Self::Logout => "auth.logout",
+            Self::MechanismChoices => "auth.mechanism_choices",
+            Self::GenerateToken => "auth.generate_token",
+            Self::Me => "auth.me",
             Self::GetJobs => "core.get_jobs",
             Self::Subscribe => "core.subscribe",
             Self::FileStat => "filesystem.stat",
@@ -182,7 +198,8 @@ impl Method {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         match self {
-            Self::Login => timeouts::LOGIN,
+            // Before the login the rate limit sleeps before it answers.
+            Self::Login | Self::LoginContinue | Self::MechanismChoices => timeouts::LOGIN,
             Self::Logout => timeouts::LOGOUT,
             Self::VmCreate => timeouts::VM_CREATE,
             Self::VmStart => timeouts::VM_START,
@@ -202,7 +219,9 @@ impl Method {
             | Self::DiskChoices
             | Self::FileStat
             | Self::FileSystemStat
+            | Self::GenerateToken
             | Self::GetJobs
+            | Self::Me
             | Self::NicChoices
             | Self::PciChoices
             | Self::Subscribe

@@ -9,6 +9,10 @@ mod jobs;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod otp;
+#[cfg(test)]
+mod scram;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tls;
