@@ -21,6 +21,7 @@ use super::reconnect::{Line, Opener};
 use super::session::{self, Clock, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
+use crate::release::Release;
 
 /// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
 /// ends with the last of them or with [`logout`](Self::logout). A connection that is lost is made
@@ -84,7 +85,7 @@ impl Client {
         let opened = open().await?;
         let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
-        let profile = Profile::new(&server.version);
+        let profile = Profile::new(Release::nearest(&server.version));
         let observed = options.audit.clone().map(|observer| Observed {
             observer,
             endpoint: endpoint.to_string(),
@@ -253,6 +254,12 @@ impl Client {
             tracing::debug!(%error, "the server did not take leave");
         }
         connection.close().await;
+    }
+
+    /// What the server's version has.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        self.shared.profile.release()
     }
 
     pub(super) fn profile(&self) -> &Profile {

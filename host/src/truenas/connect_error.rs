@@ -7,8 +7,7 @@ use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::fingerprint::Fingerprint;
 use super::loss::DisconnectReason;
-use super::profile;
-use super::version::Version;
+use crate::release::{Unsupported, Version};
 
 /// Why there is no connection. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -103,15 +102,14 @@ pub enum ConnectError {
         refusal: LoginRefusal,
     },
     /// The version is too old, or has no VMs.
-    #[error(
-        "{endpoint} runs TrueNAS {version}, which tnvm cannot use: {}",
-        too_old(version)
-    )]
+    #[error("{endpoint} runs TrueNAS {version}, which tnvm cannot use: {why}")]
     Version {
         /// Where.
         endpoint: Endpoint,
         /// Its version.
         version: Version,
+        /// Why.
+        why: Unsupported,
     },
     /// The server's version cannot be read.
     #[error("{endpoint} calls its version `{text}`, which is not the version of a TrueNAS")]
@@ -161,15 +159,6 @@ fn shown(fingerprint: Option<Fingerprint>) -> String {
         .unwrap_or_default()
 }
 
-fn too_old(version: &Version) -> &'static str {
-    let line = version.line();
-    if line >= Version::new(25, 4, 0) && line < profile::OLDEST {
-        "25.04.0 and 25.04.1 have no virtual machines of this kind"
-    } else {
-        "it has only the older API"
-    }
-}
-
 impl ConnectError {
     /// Whether the network or the server may be better in a moment. A refused login never is.
     #[must_use]
@@ -195,7 +184,7 @@ impl ConnectError {
             Self::Http { status, location, .. } => return http_help(*status, location.as_deref()),
             Self::WebSocket { .. } => "check that host and port are those of the TrueNAS web UI".into(),
             Self::Login { refusal, .. } => refusal.help(),
-            Self::Version { .. } => "update the server to TrueNAS 25.10 or newer; 25.04.2 is the oldest that works".into(),
+            Self::Version { why, .. } => why.help().into(),
             Self::UnknownVersion { .. } => "check that the address is that of a TrueNAS".into(),
             Self::Call { source: CallError::Disconnected { why: DisconnectReason::ClosedByServer { code: 1008, .. }, .. }, .. } => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
             Self::Call { source, .. } => return source.help().map(str::to_owned),

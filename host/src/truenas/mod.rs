@@ -29,8 +29,8 @@ mod stats;
 mod task;
 mod timeouts;
 mod tls;
-mod version;
 
+pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
 pub use auth::{Credentials, LoginRefusal};
 pub use client::Client;
@@ -48,4 +48,3 @@ pub use observer::{CallObserver, CallOutcome, CallRecord};
 pub use options::{ConnectOptions, TlsOptions};
 pub use session::ServerInfo;
 pub use stats::CallStats;
-pub use version::Version;

@@ -15,9 +15,8 @@ use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::method::Method;
 use super::options::ConnectOptions;
-use super::profile;
 use super::stats::Counters;
-use super::version::Version;
+use crate::release::{Release, Version};
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,10 +194,11 @@ async fn ask(
             text,
         });
     };
-    if version.line() < profile::OLDEST {
+    if let Err(why) = Release::of(&version) {
         return Err(ConnectError::Version {
             endpoint: endpoint.clone(),
             version,
+            why,
         });
     }
     // Name, id and clock are not needed for most of the work; an account that may not ask still
