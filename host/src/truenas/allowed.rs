@@ -90,6 +90,8 @@ impl Purpose {
 /// The methods that never change a VM or a dataset: every command may call them.
 const READS: &[Method] = &[
     Method::Login,
+    Method::LegacyLogin,
+    Method::LegacyKeyLogin,
     Method::Logout,
     Method::GetJobs,
     Method::Subscribe,
@@ -200,6 +202,8 @@ mod tests {
         const APPLY: [bool; 5] = [false, false, false, true, false];
         &[
             (Method::Login, EVERYBODY),
+            (Method::LegacyLogin, EVERYBODY),
+            (Method::LegacyKeyLogin, EVERYBODY),
             (Method::Logout, EVERYBODY),
             (Method::GetJobs, EVERYBODY),
             (Method::Subscribe, EVERYBODY),

@@ -82,6 +82,9 @@ pub enum LoginRefusal {
         /// Where to connect instead.
         urls: Vec<String>,
     },
+    /// 24.10 said no to a password, which is all it says.
+    #[error("the user name or password is wrong, or the account wants a one-time password")]
+    Unexplained,
     /// The kind of credentials is not allowed at the server's security level (errno 95).
     #[error("the server's security settings do not allow this kind of login")]
     Mechanism,
@@ -96,6 +99,7 @@ impl LoginRefusal {
     pub fn help(&self) -> String {
         match self {
             Self::Wrong => "check user name and secret, and that the user is in a group with a privilege for the API; the server delays and counts failures, so do not try in a loop".into(),
+            Self::Unexplained => "check user name and password, and that the user is in a group with a privilege for the API; 24.10 does not say what is wrong. An API key needs no second factor".into(),
             Self::Expired => "make a new API key in the web UI (user menu > My API Keys) or renew the password; a key that was once sent without TLS is revoked by the server for good".into(),
             Self::OtpRequired => "use an API key instead: it needs no second factor".into(),
             Self::Denied => "give the account a privilege in the web UI (Credentials > Groups > Privileges)".into(),

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::allowed::Allowed;
 use super::auth::Credentials;
+use super::choose::Spoken;
 use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
@@ -131,7 +132,7 @@ impl Client {
 
     /// What may not be sent is refused here, before anything else.
     fn check(&self, method: Method) -> Result<(), CallError> {
-        if method == Method::Login {
+        if method.is_login() {
             return Err(CallError::TwoLogins);
         }
         let allowed = self.shared.allowed.check(method);
@@ -293,12 +294,13 @@ fn opener(
     counters: &Arc<Counters>,
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
-    let counters = Arc::clone(counters);
+    let (counters, spoken) = (Arc::clone(counters), Arc::<Spoken>::default());
     Box::new(move || {
         let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
+        let spoken = Arc::clone(&spoken);
         Box::pin(async move {
             let (endpoint, credentials, options) = &*how;
-            session::open(endpoint, credentials, options, counters).await
+            session::open(endpoint, credentials, options, &spoken, counters).await
         })
     })
 }

@@ -74,10 +74,12 @@ pub enum ConnectError {
         stage: &'static str,
     },
     /// HTTP answered, but not with a WebSocket.
-    #[error("{endpoint} answered HTTP {status} at /api/current")]
+    #[error("{endpoint} answered HTTP {status} at {path}")]
     Http {
         /// Where to.
         endpoint: Endpoint,
+        /// Which path was asked for.
+        path: &'static str,
         /// The status.
         status: u16,
         /// Where a redirect leads.
@@ -110,6 +112,16 @@ pub enum ConnectError {
         version: Version,
         /// Why.
         why: Unsupported,
+    },
+    /// A newer server that is reached by the older protocol alone.
+    #[error(
+        "{endpoint} runs TrueNAS {version}, but only /websocket answers there, which tnvm uses with 24.10 alone"
+    )]
+    OlderProtocol {
+        /// Where.
+        endpoint: Endpoint,
+        /// Its version.
+        version: Version,
     },
     /// The server's version cannot be read.
     #[error("{endpoint} calls its version `{text}`, which is not the version of a TrueNAS")]
@@ -185,6 +197,7 @@ impl ConnectError {
             Self::WebSocket { .. } => "check that host and port are those of the TrueNAS web UI".into(),
             Self::Login { refusal, .. } => refusal.help(),
             Self::Version { why, .. } => why.help().into(),
+            Self::OlderProtocol { .. } => "let what stands before the server, such as a proxy, pass /api/current on".into(),
             Self::UnknownVersion { .. } => "check that the address is that of a TrueNAS".into(),
             Self::Call { source: CallError::Disconnected { why: DisconnectReason::ClosedByServer { code: 1008, .. }, .. }, .. } => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
             Self::Call { source, .. } => return source.help().map(str::to_owned),
@@ -213,7 +226,7 @@ fn http_help(status: u16, location: Option<&str>) -> Option<String> {
             location.map(|to| format!(" ({to})")).unwrap_or_default()
         )),
         404 => Some(
-            "TrueNAS 24.10 and older have only the older API, which tnvm does not support yet; update to 25.10 or newer. Otherwise check the address".into(),
+            "neither /api/current nor /websocket is there, one of which every TrueNAS from 24.10 on has: check the address, and that a proxy passes them on".into(),
         ),
         502..=504 => Some("the server is starting or stopping; try again in a minute".into()),
         _ => None,

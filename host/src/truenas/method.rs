@@ -11,6 +11,10 @@ use super::timeouts;
 pub enum Method {
     /// `auth.login_ex`: the one login.
     Login,
+    /// `auth.login`: the login by password of 24.10.
+    LegacyLogin,
+    /// `auth.login_with_api_key`: the login by key of 24.10.
+    LegacyKeyLogin,
     /// `auth.logout`.
     Logout,
     /// `core.get_jobs`: looks jobs up.
@@ -79,6 +83,8 @@ impl Method {
     /// All of them, in the order of their declaration.
     pub const ALL: &[Self] = &[
         Self::Login,
+        Self::LegacyLogin,
+        Self::LegacyKeyLogin,
         Self::Logout,
         Self::GetJobs,
         Self::Subscribe,
@@ -117,6 +123,8 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "auth.login_ex",
+            Self::LegacyLogin => "auth.login",
+            Self::LegacyKeyLogin => "auth.login_with_api_key",
             Self::Logout => "auth.logout",
             Self::GetJobs => "core.get_jobs",
             Self::Subscribe => "core.subscribe",
@@ -172,6 +180,12 @@ impl Method {
         )
     }
 
+    /// Whether it logs in.
+    #[must_use]
+    pub const fn is_login(self) -> bool {
+        matches!(self, Self::Login | Self::LegacyLogin | Self::LegacyKeyLogin)
+    }
+
     /// Whether it answers with the id of a job instead of its result.
     #[must_use]
     pub const fn is_job(self) -> bool {
@@ -182,7 +196,7 @@ impl Method {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         match self {
-            Self::Login => timeouts::LOGIN,
+            Self::Login | Self::LegacyLogin | Self::LegacyKeyLogin => timeouts::LOGIN,
             Self::Logout => timeouts::LOGOUT,
             Self::VmCreate => timeouts::VM_CREATE,
             Self::VmStart => timeouts::VM_START,

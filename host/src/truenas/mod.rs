@@ -4,6 +4,7 @@
 
 mod allowed;
 mod auth;
+mod choose;
 mod client;
 mod connect;
 mod connect_error;
@@ -14,6 +15,7 @@ mod fingerprint;
 mod frame;
 mod jobs;
 mod limits;
+mod login_legacy;
 mod loss;
 mod method;
 mod methods;

@@ -8,15 +8,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::auth::{Credentials, LoginRefusal};
-use super::connect::{self, Socket};
+use super::choose::{self, Spoken};
+use super::connect::Socket;
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
+use super::frame::Protocol;
+use super::login_legacy;
 use super::method::Method;
 use super::options::ConnectOptions;
 use super::stats::Counters;
-use crate::release::{Release, Version};
+use crate::release::{Line, Release, Version};
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,13 +89,15 @@ pub(super) async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
+    spoken: &Spoken,
     counters: Arc<Counters>,
 ) -> Result<Opened, ConnectError> {
     check_plaintext(endpoint, credentials, options)?;
     let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
-    let connection = match connect::open(endpoint, &options.tls, only_loopback).await? {
-        Socket::Plain(socket) => Connection::start(*socket, options, counters),
-        Socket::Tls(socket) => Connection::start(*socket, options, counters),
+    let (socket, protocol) = choose::open(endpoint, &options.tls, only_loopback, spoken).await?;
+    let connection = match socket {
+        Socket::Plain(socket) => Connection::start(*socket, protocol, options, counters),
+        Socket::Tls(socket) => Connection::start(*socket, protocol, options, counters),
     };
     enter(connection, endpoint, credentials).await
 }
@@ -119,11 +124,15 @@ pub(super) async fn enter(
     endpoint: &Endpoint,
     credentials: &Credentials,
 ) -> Result<Opened, ConnectError> {
-    let asked = match login(&connection, endpoint, credentials).await {
-        Ok(()) => ask(&connection, endpoint).await,
-        Err(error) => Err(error),
+    let entered = async {
+        greet(&connection, endpoint).await?;
+        match connection.protocol() {
+            Protocol::JsonRpc => login(&connection, endpoint, credentials).await?,
+            Protocol::Legacy => login_legacy::login(&connection, endpoint, credentials).await?,
+        }
+        ask(&connection, endpoint).await
     };
-    match asked {
+    match entered.await {
         Ok((server, clock)) => Ok(Opened {
             connection,
             server,
@@ -134,6 +143,17 @@ pub(super) async fn enter(
             Err(error)
         }
     }
+}
+
+async fn greet(connection: &Connection, endpoint: &Endpoint) -> Result<(), ConnectError> {
+    let endpoint = endpoint.clone();
+    connection.greet().await.map_err(|source| match source {
+        CallError::Disconnected { .. } => ConnectError::Call { endpoint, source },
+        _ => ConnectError::WebSocket {
+            endpoint,
+            message: "it does not greet back as TrueNAS 24.10 does".to_owned(),
+        },
+    })
 }
 
 async fn login(
@@ -194,11 +214,20 @@ async fn ask(
             text,
         });
     };
-    if let Err(why) = Release::of(&version) {
-        return Err(ConnectError::Version {
+    let line = match Release::of(&version) {
+        Ok(release) => release.facts().line,
+        Err(why) => {
+            return Err(ConnectError::Version {
+                endpoint: endpoint.clone(),
+                version,
+                why,
+            });
+        }
+    };
+    if connection.protocol() == Protocol::Legacy && line > Line::V24_10 {
+        return Err(ConnectError::OlderProtocol {
             endpoint: endpoint.clone(),
             version,
-            why,
         });
     }
     // Name, id and clock are not needed for most of the work; an account that may not ask still
