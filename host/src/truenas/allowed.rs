@@ -91,6 +91,8 @@ impl Purpose {
 const READS: &[Method] = &[
     Method::Login,
     Method::LoginContinue,
+    Method::LegacyLogin,
+    Method::LegacyKeyLogin,
     Method::Logout,
     Method::MechanismChoices,
     Method::GenerateToken,
@@ -205,6 +207,8 @@ mod tests {
         &[
             (Method::Login, EVERYBODY),
             (Method::LoginContinue, EVERYBODY),
+            (Method::LegacyLogin, EVERYBODY),
+            (Method::LegacyKeyLogin, EVERYBODY),
             (Method::Logout, EVERYBODY),
             (Method::MechanismChoices, EVERYBODY),
             (Method::GenerateToken, EVERYBODY),

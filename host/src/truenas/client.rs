@@ -23,6 +23,7 @@ use super::session::{self, Clock, Past, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
 use super::transport::Transport;
+use crate::release::Release;
 
 /// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
 /// ends with the last of them or with [`logout`](Self::logout). A connection that is lost is made
@@ -88,7 +89,7 @@ impl Client {
         let opened = open().await?;
         let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
-        let profile = Profile::new(&server.version);
+        let profile = Profile::new(Release::nearest(&server.version));
         let observed = options.audit.clone().map(|observer| Observed {
             observer,
             endpoint: endpoint.to_string(),
@@ -136,7 +137,7 @@ impl Client {
 
     /// What may not be sent is refused here, before anything else.
     fn check(&self, method: Method) -> Result<(), CallError> {
-        if matches!(method, Method::Login | Method::LoginContinue) {
+        if method.is_login() {
             return Err(CallError::TwoLogins);
         }
         let allowed = self.shared.allowed.check(method);
@@ -273,6 +274,12 @@ impl Client {
         connection.close().await;
     }
 
+    /// What the server's version has.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        self.shared.profile.release()
+    }
+
     pub(super) fn profile(&self) -> &Profile {
         &self.shared.profile
     }
@@ -304,8 +311,7 @@ fn opener(
     counters: &Arc<Counters>,
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
-    let counters = Arc::clone(counters);
-    let past = Arc::<Past>::default();
+    let (counters, past) = (Arc::clone(counters), Arc::<Past>::default());
     Box::new(move || {
         let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
         let past = Arc::clone(&past);

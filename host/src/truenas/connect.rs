@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 
 use super::connect_error::{ConnectError, TlsProblem};
 use super::endpoint::Endpoint;
+use super::frame::Protocol;
 use super::options::TlsOptions;
 use super::tls::{self, Tls};
 use super::transport::{Certificate, Transport};
@@ -25,10 +26,10 @@ pub(super) enum Socket {
     Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
 }
 
-/// Opens a WebSocket at `/api/current`; also tells over what. There is no `GET /api/versions` before: it would be a
-/// round trip and a handshake more, and a server without this API answers the upgrade with 404.
+/// Opens the WebSocket of a protocol; also tells over what.
 pub(super) async fn open(
     endpoint: &Endpoint,
+    protocol: Protocol,
     options: &TlsOptions,
 ) -> Result<(Socket, Transport), ConnectError> {
     // What can be wrong on this side is found before the first packet.
@@ -41,12 +42,12 @@ pub(super) async fn open(
         ..Transport::default()
     };
     let Some(tls) = tls else {
-        let socket = upgrade(endpoint, stream).await?;
+        let socket = upgrade(endpoint, protocol, stream).await?;
         return Ok((Socket::Plain(Box::new(socket)), transport));
     };
     let (stream, certificate) = handshake(endpoint, tls, stream).await?;
     transport.certificate = Some(certificate);
-    let socket = upgrade(endpoint, stream).await?;
+    let socket = upgrade(endpoint, protocol, stream).await?;
     Ok((Socket::Tls(Box::new(socket)), transport))
 }
 
@@ -112,14 +113,18 @@ async fn handshake(
     Ok((stream, certificate))
 }
 
-async fn upgrade<S>(endpoint: &Endpoint, stream: S) -> Result<WebSocketStream<S>, ConnectError>
+async fn upgrade<S>(
+    endpoint: &Endpoint,
+    protocol: Protocol,
+    stream: S,
+) -> Result<WebSocketStream<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = WebSocketConfig::default()
         .max_message_size(Some(limits::INCOMING))
         .max_frame_size(Some(limits::INCOMING));
-    let url = endpoint.api_url();
+    let url = endpoint.url(protocol.path());
     let upgrading = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
     match within(
         endpoint,
@@ -132,6 +137,7 @@ where
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(ConnectError::Http {
             endpoint: endpoint.clone(),
+            path: protocol.path(),
             status: response.status().as_u16(),
             location: response
                 .headers()

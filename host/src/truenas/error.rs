@@ -322,6 +322,8 @@ const MATCH_NOT_FOUND: &str = "MatchNotFound";
 
 /// No such file, dataset, object.
 pub(super) const ENOENT: i64 = 2;
+/// Invalid; of every validation error as a whole.
+pub(super) const EINVAL: i64 = 22;
 /// Not allowed.
 const EACCES: i64 = 13;
 /// In use; also the rate limit.
@@ -337,6 +339,7 @@ pub(super) const CODE_TOO_MANY_CALLS: i64 = -32000;
 pub(super) const CODE_CALL: i64 = -32001;
 const CODE_INVALID_REQUEST: i64 = -32600;
 const CODE_NO_METHOD: i64 = -32601;
+/// The arguments were found wrong.
 pub(super) const CODE_INVALID_PARAMS: i64 = -32602;
 
 /// The error object of an answer.
@@ -344,9 +347,9 @@ pub(super) const CODE_INVALID_PARAMS: i64 = -32602;
 pub(super) struct ErrorObject {
     pub(super) code: i64,
     #[serde(default)]
-    message: String,
+    pub(super) message: String,
     #[serde(default)]
-    data: Value,
+    pub(super) data: Value,
 }
 
 /// Sorts an error object into what the caller can do about it (API of 25.04.2 to 27).

@@ -17,6 +17,8 @@ use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::{CODE_INVALID_PARAMS, CallError};
+use super::frame::Protocol;
+use super::login_legacy;
 use super::method::Method;
 use super::otp::{self, OtpRequest, OtpSource};
 use super::refusal::LoginRefusal;
@@ -106,6 +108,9 @@ impl Entry<'_> {
         memory: &Mutex<Memory>,
     ) -> Result<Login, ConnectError> {
         let mut memory = memory.lock().await;
+        if connection.protocol() == Protocol::Legacy {
+            return self.by_older(connection, &mut memory).await;
+        }
         let login = match memory.first {
             Some(first) if first.second_factor => {
                 self.by_token(connection, &mut memory).await?;
@@ -129,6 +134,48 @@ impl Entry<'_> {
             memory.token = next_token(connection).await;
         }
         Ok(login)
+    }
+
+    /// The login of 24.10, which knows neither SCRAM nor a second step.
+    async fn by_older(
+        &self,
+        connection: &Connection,
+        memory: &mut Memory,
+    ) -> Result<Login, ConnectError> {
+        let mechanism = match (self.credentials, self.key_login) {
+            (Credentials::ApiKey { .. }, KeyLogin::Auto | KeyLogin::Plain) => Mechanism::ApiKey,
+            (Credentials::ApiKey { .. }, _) => return Err(self.refused(LoginRefusal::NoScram)),
+            (Credentials::Password { .. }, KeyLogin::Auto | KeyLogin::Plain) => Mechanism::Password,
+            (Credentials::Password { .. }, _) => {
+                return Err(self.refused(LoginRefusal::ScramNeedsKey));
+            }
+        };
+        self.check_private()?;
+        let code = match memory.first {
+            Some(first) if first.second_factor => {
+                let why = "TrueNAS 24.10 has no other way".to_owned();
+                return Err(self.refused(LoginRefusal::OtpSpent(why)));
+            }
+            Some(_) => None,
+            None if mechanism == Mechanism::Password => self.otp.and_then(|one| one.at_hand()),
+            None => None,
+        };
+        login_legacy::login(connection, self, code.as_ref()).await?;
+        let login = Login {
+            mechanism,
+            second_factor: code.is_some(),
+        };
+        memory.first.get_or_insert(login);
+        Ok(login)
+    }
+
+    /// The last look before a key is sent as it is.
+    fn check_private(&self) -> Result<(), ConnectError> {
+        if self.credentials.is_api_key() && !self.transport.is_private() {
+            let endpoint = self.endpoint.clone();
+            return Err(ConnectError::ApiKeyOverPlaintext { endpoint });
+        }
+        Ok(())
     }
 
     /// Which way to go. A server of 26 or newer says before the login what it takes. One of 25.04.2
@@ -179,10 +226,7 @@ impl Entry<'_> {
                 self.by_scram(connection, mechanism).await?
             }
             Mechanism::ApiKey | Mechanism::Password | Mechanism::Token => {
-                if self.credentials.is_api_key() && !self.transport.is_private() {
-                    let endpoint = self.endpoint.clone();
-                    return Err(ConnectError::ApiKeyOverPlaintext { endpoint });
-                }
+                self.check_private()?;
                 let argument = self.credentials.login_argument();
                 let answer = self.call(connection, Method::Login, argument).await?;
                 if let Some(account) = wants_code(&answer) {
@@ -349,7 +393,7 @@ impl Entry<'_> {
         })
     }
 
-    fn refused(&self, refusal: LoginRefusal) -> ConnectError {
+    pub(super) fn refused(&self, refusal: LoginRefusal) -> ConnectError {
         ConnectError::Login {
             endpoint: self.endpoint.clone(),
             username: self.credentials.username().to_owned(),
@@ -357,7 +401,7 @@ impl Entry<'_> {
         }
     }
 
-    fn failed(&self, source: CallError) -> ConnectError {
+    pub(super) fn failed(&self, source: CallError) -> ConnectError {
         ConnectError::Call {
             endpoint: self.endpoint.clone(),
             source,

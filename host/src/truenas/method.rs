@@ -13,6 +13,10 @@ pub enum Method {
     Login,
     /// `auth.login_ex_continue`: the one-time code of a login.
     LoginContinue,
+    /// `auth.login`: the login by password of 24.10.
+    LegacyLogin,
+    /// `auth.login_with_api_key`: the login by key of 24.10.
+    LegacyKeyLogin,
     /// `auth.logout`.
     Logout,
     /// `auth.mechanism_choices`: which logins the server takes.
@@ -88,6 +92,8 @@ impl Method {
     pub const ALL: &[Self] = &[
         Self::Login,
         Self::LoginContinue,
+        Self::LegacyLogin,
+        Self::LegacyKeyLogin,
         Self::Logout,
         Self::MechanismChoices,
         Self::GenerateToken,
@@ -130,6 +136,8 @@ impl Method {
         match self {
             Self::Login => "auth.login_ex",
             Self::LoginContinue => "auth.login_ex_continue",
+            Self::LegacyLogin => "auth.login",
+            Self::LegacyKeyLogin => "auth.login_with_api_key",
             Self::Logout => "auth.logout",
             Self::MechanismChoices => "auth.mechanism_choices",
             Self::GenerateToken => "auth.generate_token",
@@ -188,6 +196,15 @@ impl Method {
         )
     }
 
+    /// Whether it logs in.
+    #[must_use]
+    pub const fn is_login(self) -> bool {
+        matches!(
+            self,
+            Self::Login | Self::LoginContinue | Self::LegacyLogin | Self::LegacyKeyLogin
+        )
+    }
+
     /// Whether it answers with the id of a job instead of its result.
     #[must_use]
     pub const fn is_job(self) -> bool {
@@ -199,7 +216,11 @@ impl Method {
     pub const fn timeout(self) -> Duration {
         match self {
             // Before the login the rate limit sleeps before it answers.
-            Self::Login | Self::LoginContinue | Self::MechanismChoices => timeouts::LOGIN,
+            Self::Login
+            | Self::LoginContinue
+            | Self::LegacyLogin
+            | Self::LegacyKeyLogin
+            | Self::MechanismChoices => timeouts::LOGIN,
             Self::Logout => timeouts::LOGOUT,
             Self::VmCreate => timeouts::VM_CREATE,
             Self::VmStart => timeouts::VM_START,

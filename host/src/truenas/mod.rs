@@ -4,6 +4,7 @@
 
 mod allowed;
 mod auth;
+mod choose;
 mod client;
 mod connect;
 mod connect_error;
@@ -16,6 +17,7 @@ mod frame;
 mod jobs;
 mod limits;
 mod login;
+mod login_legacy;
 mod loss;
 mod method;
 mod methods;
@@ -35,8 +37,8 @@ mod task;
 mod timeouts;
 mod tls;
 mod transport;
-mod version;
 
+pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
 pub use auth::Credentials;
 pub use client::Client;
@@ -59,4 +61,3 @@ pub use scram::ScramError;
 pub use session::ServerInfo;
 pub use stats::CallStats;
 pub use transport::{Certificate, Transport, Trusted};
-pub use version::Version;

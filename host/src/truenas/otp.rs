@@ -18,6 +18,12 @@ pub trait OtpSource: fmt::Debug + Send + Sync {
     /// The next code; none when there is none, or none any more. May block, for example until
     /// somebody has typed one: it is called on a thread of its own.
     fn code(&self, request: &OtpRequest) -> Option<SecretString>;
+
+    /// A code that is there without asking anybody. 24.10 takes it together with the password and
+    /// does not say whether it wants one; so nobody is asked for it there.
+    fn at_hand(&self) -> Option<SecretString> {
+        None
+    }
 }
 
 /// Whose code is wanted.

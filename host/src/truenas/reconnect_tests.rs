@@ -22,6 +22,7 @@ use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
+use super::frame::Protocol;
 use super::login::{Entry, KeyLogin};
 use super::loss::LossReason;
 use super::method::Method;
@@ -90,7 +91,12 @@ impl Nas {
         let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         tokio::spawn(self.clone().serve(number, server));
-        let connection = Connection::start(client, &ConnectOptions::default(), Arc::default());
+        let connection = Connection::start(
+            client,
+            Protocol::JsonRpc,
+            &ConnectOptions::default(),
+            Arc::default(),
+        );
         let credentials = Credentials::Password {
             username: "admin".into(),
             password: "x".into(),

@@ -33,6 +33,12 @@ pub enum LoginRefusal {
         /// Where to connect instead.
         urls: Vec<String>,
     },
+    /// 24.10 said no to a password, which is all it says.
+    #[error("the user name or password is wrong, or the account wants a one-time code")]
+    Unexplained,
+    /// The same, with a code.
+    #[error("the user name, password or one-time code is wrong")]
+    UnexplainedWithCode,
     /// The kind of credentials is not allowed at the server's security level (errno 95, or missing
     /// in `auth.mechanism_choices`).
     #[error("the server's security settings do not allow this kind of login")]
@@ -60,6 +66,8 @@ impl LoginRefusal {
     pub fn help(&self) -> String {
         match self {
             Self::Wrong => "check user name and secret, and that the user is in a group with a privilege for the API; the server delays and counts failures, so do not try in a loop".into(),
+            Self::Unexplained => "check user name and password, and that the user is in a group with a privilege for the API; 24.10 does not say what is wrong. Where the account wants a code, give it with --otp CODE or TRUENAS_OTP; an API key needs no second factor".into(),
+            Self::UnexplainedWithCode => "check user name and password, and run the command again with the next code; 24.10 does not say what is wrong. An API key needs no second factor".into(),
             Self::Expired => "make a new API key in the web UI (user menu > My API Keys) or renew the password; a key that was once sent without TLS is revoked by the server for good".into(),
             Self::OtpRequired => "give the code with --otp CODE or TRUENAS_OTP, or run this on a terminal, where tnvm asks for it; an API key needs no second factor".into(),
             Self::OtpWrong => "run the command again with the next code; check that the clocks of the server and of what makes the codes agree".into(),

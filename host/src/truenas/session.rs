@@ -9,18 +9,20 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::auth::Credentials;
-use super::connect::{self, Socket};
+use super::choose::{self, Spoken};
+use super::connect::Socket;
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::error::CallError;
 use super::fingerprint::Fingerprint;
+use super::frame::Protocol;
 use super::login::{Entry, KeyLogin, Login, Memory};
 use super::method::Method;
 use super::options::{ConnectOptions, Insecure};
-use super::profile;
 use super::stats::Counters;
 use super::transport::Transport;
-use super::version::Version;
+use crate::release::{Line, Release, Version};
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,7 @@ pub(super) struct Opened {
 /// What the connections of one client know of each other.
 #[derive(Debug, Default)]
 pub(super) struct Past {
+    spoken: Spoken,
     logins: Mutex<Memory>,
     /// The certificate of the first connection, where none was verified.
     certificate: OnceLock<Fingerprint>,
@@ -109,7 +112,7 @@ pub(super) async fn open(
         // Nobody can step in between later than at the first connection.
         tls.fingerprint = tls.fingerprint.or(past.certificate.get().copied());
     }
-    let (socket, transport) = connect::open(endpoint, &tls).await?;
+    let (socket, transport, protocol) = choose::open(endpoint, &tls, &past.spoken).await?;
     if let Some(certificate) = &transport.certificate {
         let _ = past.certificate.set(certificate.fingerprint);
     } else if !transport.is_loopback() {
@@ -117,8 +120,8 @@ pub(super) async fn open(
         check_plaintext(endpoint, credentials, options)?;
     }
     let connection = match socket {
-        Socket::Plain(socket) => Connection::start(*socket, options, counters),
-        Socket::Tls(socket) => Connection::start(*socket, options, counters),
+        Socket::Plain(socket) => Connection::start(*socket, protocol, options, counters),
+        Socket::Tls(socket) => Connection::start(*socket, protocol, options, counters),
     };
     let entry = Entry {
         endpoint,
@@ -173,6 +176,7 @@ pub(super) async fn enter(
     past: &Past,
 ) -> Result<Opened, ConnectError> {
     let entered = async {
+        greet(&connection, entry.endpoint).await?;
         let login = entry.login(&connection, &past.logins).await?;
         let (server, clock) = ask(&connection, entry.endpoint).await?;
         Ok((login, server, clock))
@@ -190,6 +194,17 @@ pub(super) async fn enter(
             Err(error)
         }
     }
+}
+
+async fn greet(connection: &Connection, endpoint: &Endpoint) -> Result<(), ConnectError> {
+    let endpoint = endpoint.clone();
+    connection.greet().await.map_err(|source| match source {
+        CallError::Disconnected { .. } => ConnectError::Call { endpoint, source },
+        _ => ConnectError::WebSocket {
+            endpoint,
+            message: "it does not greet back as TrueNAS 24.10 does".to_owned(),
+        },
+    })
 }
 
 async fn ask(
@@ -217,8 +232,18 @@ async fn ask(
             text,
         });
     };
-    if version.line() < profile::OLDEST {
-        return Err(ConnectError::Version {
+    let line = match Release::of(&version) {
+        Ok(release) => release.facts().line,
+        Err(why) => {
+            return Err(ConnectError::Version {
+                endpoint: endpoint.clone(),
+                version,
+                why,
+            });
+        }
+    };
+    if connection.protocol() == Protocol::Legacy && line > Line::V24_10 {
+        return Err(ConnectError::OlderProtocol {
             endpoint: endpoint.clone(),
             version,
         });

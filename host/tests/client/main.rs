@@ -7,6 +7,10 @@ mod guard;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod legacy;
+#[cfg(test)]
+mod legacy_server;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod otp;

@@ -9,6 +9,7 @@ use tnvm::truenas::{
     Client, ConnectError, ConnectOptions, LoginRefusal, Mechanism, OtpRequest, OtpSource,
 };
 
+use crate::legacy_server::{self, Act, LegacyServer};
 use crate::server::{Do, Request, Server, password, usual};
 
 /// Codes in the order in which they are given, and what was asked.
@@ -27,6 +28,11 @@ impl OtpSource for Codes {
             .unwrap()
             .pop_front()
             .map(SecretString::from)
+    }
+
+    fn at_hand(&self) -> Option<SecretString> {
+        let next = self.left.lock().unwrap().pop_front();
+        next.map(SecretString::from)
     }
 }
 
@@ -204,4 +210,73 @@ async fn without_a_token_a_lost_connection_ends_the_run_with_the_reason() {
         );
         assert_eq!(server.seen("auth.login_ex_continue").len(), 1);
     }
+}
+
+/// A 24.10 that answers its logins and queries like this, to somebody who has these codes.
+async fn older(
+    given: &[&'static str],
+    act: fn(&str) -> Act,
+) -> (LegacyServer, Result<Client, ConnectError>) {
+    let server = LegacyServer::start(move |name, _| match name {
+        "auth.login" | "vm.query" => vec![act(name)],
+        _ => legacy_server::usual(name),
+    })
+    .await;
+    let options = ConnectOptions {
+        otp: Some(codes(given) as Arc<dyn OtpSource>),
+        ..ConnectOptions::default()
+    };
+    let client = server.connect_with(&password(), options).await;
+    (server, client)
+}
+
+#[tokio::test]
+async fn a_code_that_was_given_goes_with_the_password_to_24_10() {
+    for (codes, expected) in [
+        (&[RIGHT][..], json!(["admin", "hunter2", RIGHT])),
+        (&[], json!(["admin", "hunter2"])),
+    ] {
+        let (server, client) = older(codes, |_| Act::Answer(json!(true))).await;
+        let client = client.unwrap();
+        assert_eq!(client.login().second_factor, !codes.is_empty());
+        client.logout().await;
+        assert_eq!(server.last("auth.login"), expected);
+    }
+}
+
+fn logins(server: &LegacyServer) -> usize {
+    let names = server.names();
+    names.iter().filter(|one| *one == "auth.login").count()
+}
+
+#[tokio::test]
+async fn a_24_10_that_says_no_leaves_open_what_was_wrong() {
+    for (codes, expected) in [
+        (&[][..], LoginRefusal::Unexplained),
+        (&["000000"], LoginRefusal::UnexplainedWithCode),
+    ] {
+        let (server, client) = older(codes, |_| Act::Answer(json!(false))).await;
+        let error = client.expect_err("refused");
+        let ConnectError::Login { refusal, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((refusal, logins(&server)), (&expected, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_spent_code_ends_the_run_when_a_24_10_is_lost() {
+    let act = |name: &str| match name {
+        "vm.query" => Act::Cut,
+        _ => Act::Answer(json!(true)),
+    };
+    let (server, client) = older(&[RIGHT, RIGHT], act).await;
+    let error = client
+        .unwrap()
+        .query_vms()
+        .await
+        .expect_err("no second code");
+    let said = error.to_string();
+    assert!(said.contains("cannot be used again"), "{said}");
+    assert_eq!(logins(&server), 1);
 }

@@ -10,6 +10,7 @@ use tnvm::truenas::{
     Client, ConnectError, ConnectOptions, KeyLogin, LoginRefusal, Mechanism, ScramError,
 };
 
+use crate::legacy_server::{self, LegacyServer};
 use crate::server::{Do, Request, Server, api_key, password, usual};
 
 /// The part of `api_key()` behind the dash.
@@ -252,6 +253,22 @@ async fn a_pinned_choice_is_kept() {
         error.help().unwrap().contains("TRUENAS_API_KEY"),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_24_10_gets_no_key_that_must_not_be_sent() {
+    let server = LegacyServer::start(|name, _| legacy_server::usual(name)).await;
+    let options = ConnectOptions {
+        key_login: KeyLogin::Scram,
+        ..ConnectOptions::default()
+    };
+    let error = server.connect_with(&api_key(), options).await;
+    let error = error.expect_err("24.10 does not know SCRAM");
+    let ConnectError::Login { refusal, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(*refusal, LoginRefusal::NoScram);
+    assert!(!format!("{:?}", server.calls()).contains("hunter2"));
 }
 
 #[tokio::test]
