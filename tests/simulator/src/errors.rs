@@ -24,6 +24,8 @@ pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
 /// The errno of every validation error as a whole.
 pub(crate) const EINVAL: i32 = 22;
+/// No space is left.
+pub(crate) const ENOSPC: i32 = 28;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
 /// A method's name that is none.
@@ -307,7 +309,7 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         ENOTDIR => "ENOTDIR",
         21 => "EISDIR",
         EINVAL => "EINVAL",
-        28 => "ENOSPC",
+        ENOSPC => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
         EBADMSG => "EBADMSG",
         95 => "EOPNOTSUPP",
