@@ -13,14 +13,18 @@ use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs;
+use super::lane::Lane;
+use super::login::Login;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::Profile;
 use super::reconnect::{Line, Opener};
-use super::session::{self, Clock, ServerInfo};
+use super::session::{self, Clock, Past, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
+use super::transport::Transport;
+use crate::release::Release;
 
 /// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
 /// ends with the last of them or with [`logout`](Self::logout). A connection that is lost is made
@@ -29,6 +33,7 @@ use super::timeouts;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    lane: Lane,
 }
 
 struct Shared {
@@ -38,6 +43,8 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    login: Login,
+    transport: Transport,
     allowed: Allowed,
     observed: Option<Observed>,
 }
@@ -84,7 +91,7 @@ impl Client {
         let opened = open().await?;
         let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
-        let profile = Profile::new(&server.version);
+        let profile = Profile::new(Release::nearest(&server.version));
         let observed = options.audit.clone().map(|observer| Observed {
             observer,
             endpoint: endpoint.to_string(),
@@ -99,9 +106,12 @@ impl Client {
                 call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                login: opened.login,
+                transport: opened.transport,
                 allowed: options.allowed,
                 observed,
             }),
+            lane: Lane::Usual,
         })
     }
 
@@ -115,7 +125,7 @@ impl Client {
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
         self.check(method)?;
         let watch = self.watch(method, &params);
-        let result = self.shared.line.call(method, &params).await;
+        let result = self.shared.line.call(self.lane, method, &params).await;
         if let Some(watch) = watch {
             watch.ended(&result);
         }
@@ -130,7 +140,7 @@ impl Client {
 
     /// What may not be sent is refused here, before anything else.
     fn check(&self, method: Method) -> Result<(), CallError> {
-        if method == Method::Login {
+        if method.is_login() {
             return Err(CallError::TwoLogins);
         }
         let allowed = self.shared.allowed.check(method);
@@ -156,8 +166,13 @@ impl Client {
         let after = self.shared.call_timeout.unwrap_or_else(|| method.timeout());
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
-        self.shared.line.want_events().await?;
-        let answer = self.shared.line.call(method, params).await?;
+        if let Err(error) = self.shared.line.want_events().await {
+            if error.is_final_loss() {
+                return Err(error);
+            }
+            tracing::debug!(%error, "no job events, the job is looked up now and then");
+        }
+        let answer = self.shared.line.call(self.lane, method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,
@@ -218,6 +233,16 @@ impl Client {
         }
     }
 
+    /// The same connection for calls that must be done in time whatever else goes on: they do not
+    /// wait behind other calls, only for one another. Meant for few and short ones.
+    #[must_use]
+    pub fn urgent(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            lane: Lane::Urgent,
+        }
+    }
+
     /// Who answers.
     #[must_use]
     pub fn server(&self) -> &ServerInfo {
@@ -237,6 +262,18 @@ impl Client {
         &self.shared.endpoint
     }
 
+    /// How the first login was done.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.shared.login
+    }
+
+    /// The way to the server, as it was at first.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.shared.transport
+    }
+
     /// What was sent and received so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
@@ -253,6 +290,12 @@ impl Client {
             tracing::debug!(%error, "the server did not take leave");
         }
         connection.close().await;
+    }
+
+    /// What the server's version has.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        self.shared.profile.release()
     }
 
     pub(super) fn profile(&self) -> &Profile {
@@ -286,12 +329,13 @@ fn opener(
     counters: &Arc<Counters>,
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
-    let counters = Arc::clone(counters);
+    let (counters, past) = (Arc::clone(counters), Arc::<Past>::default());
     Box::new(move || {
         let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
+        let past = Arc::clone(&past);
         Box::pin(async move {
             let (endpoint, credentials, options) = &*how;
-            session::open(endpoint, credentials, options, counters).await
+            session::open(endpoint, credentials, options, counters, &past).await
         })
     })
 }

@@ -22,11 +22,14 @@ use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
+use super::frame::Protocol;
+use super::login::{Entry, KeyLogin};
 use super::loss::LossReason;
 use super::method::Method;
 use super::options::ConnectOptions;
-use super::session;
+use super::session::{self, Past};
 use super::timeouts;
+use super::transport::Transport;
 
 /// What the server does about a call.
 enum Act {
@@ -88,12 +91,24 @@ impl Nas {
         let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         tokio::spawn(self.clone().serve(number, server));
-        let connection = Connection::start(client, &ConnectOptions::default(), Arc::default());
+        let connection = Connection::start(
+            client,
+            Protocol::JsonRpc,
+            &ConnectOptions::default(),
+            Arc::default(),
+        );
         let credentials = Credentials::Password {
             username: "admin".into(),
             password: "x".into(),
         };
-        session::enter(connection, endpoint, &credentials).await
+        let entry = Entry {
+            endpoint,
+            credentials: &credentials,
+            key_login: KeyLogin::Auto,
+            otp: None,
+            transport: &Transport::default(),
+        };
+        session::enter(connection, &entry, &Past::default()).await
     }
 
     async fn serve(self, number: usize, mut socket: WebSocketStream<DuplexStream>) {
