@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::protocol::Protocol;
+use crate::version::Version;
 use crate::world::Role;
 use crate::world::machine::date;
 
@@ -13,6 +15,7 @@ use crate::world::machine::date;
 pub(crate) struct Session {
     pub(crate) peer: SocketAddr,
     pub(crate) tls: bool,
+    pub(crate) protocol: Protocol,
     pub(crate) login: Option<Login>,
     /// Event names by subscription id.
     pub(crate) subscriptions: BTreeMap<String, String>,
@@ -35,10 +38,11 @@ pub(crate) struct Login {
 }
 
 impl Session {
-    pub(crate) fn new(peer: SocketAddr, tls: bool) -> Self {
+    pub(crate) fn new(peer: SocketAddr, tls: bool, protocol: Protocol) -> Self {
         Self {
             peer,
             tls,
+            protocol,
             login: None,
             subscriptions: BTreeMap::new(),
             legacy_jobs: true,
@@ -61,13 +65,16 @@ impl Session {
                 .any(|name| name == collection || name == "*")
     }
 
-    /// `credentials` of a job. Recorded on 25.10.7: `core.get_jobs`.
-    pub(crate) fn credentials(&self) -> Value {
+    /// `credentials` of a job. Recorded on 25.10.7 and 24.10.2.5, which tells less: `core.get_jobs`.
+    pub(crate) fn credentials(&self, version: &Version) -> Value {
         let Some(login) = &self.login else {
             return Value::Null;
         };
-        let mut data =
-            json!({"username": login.user, "login_id": login.id, "login_at": date(login.at)});
+        let mut data = json!({"username": login.user});
+        if let (true, Some(data)) = (version.tells_logins(), data.as_object_mut()) {
+            data.insert("login_id".into(), json!(login.id));
+            data.insert("login_at".into(), date(login.at));
+        }
         if let (Some((id, name)), Some(data)) = (&login.api_key, data.as_object_mut()) {
             data.insert("api_key".into(), json!({"id": id, "name": name}));
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::auth_legacy;
 use super::method::{Access, Context, Method};
 use crate::errors::{EINVAL, Failure};
 use crate::json::{flag, object, text, word};
@@ -113,13 +114,18 @@ pub(super) const METHODS: &[Method] = &[
         },
     )
     .open(Access::Anonymous),
-    Method::read("auth.login_ex", &[], LOGIN_EX, login_ex).open(Access::Anonymous),
-    Method::read("auth.mechanism_choices", &[], &[], mechanism_choices).open(Access::Anonymous),
+    Method::read("auth.login_ex", &[], LOGIN_EX, login_ex)
+        .open(Access::Anonymous)
+        .since(Line::V25_04_0),
+    Method::read("auth.mechanism_choices", &[], &[], mechanism_choices)
+        .open(Access::Anonymous)
+        .since(Line::V25_04_0),
     Method::read("auth.logout", &[], &[], logout),
     Method::read("auth.me", &[], &[], |context, _| {
         Ok(user_info(context.login()))
-    }),
-    Method::read("auth.generate_token", &[], GENERATE, generate_token),
+    })
+    .since(Line::V25_04_0),
+    Method::read("auth.generate_token", &[], GENERATE, generate_token).old(auth_legacy::GENERATE),
 ];
 
 /// Roles that appear in `privilege`: those of the methods there are.
@@ -187,8 +193,10 @@ fn login_ex(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
     accept(context, Some(login));
     let mut answer =
         json!({"response_type": "SUCCESS", "user_info": info, "authenticator": "LEVEL_1"});
-    if let (Line::V26, Some(answer)) = (context.state.world.version.line(), answer.as_object_mut())
-    {
+    if let (true, Some(answer)) = (
+        context.state.world.version.answers_reconnect_token(),
+        answer.as_object_mut(),
+    ) {
         answer.insert("reconnect_token".into(), Value::Null);
     }
     Ok(answer)
@@ -196,8 +204,11 @@ fn login_ex(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
 
 /// Broken before login in 25.04.2 to 25.10.7 (recorded), works again in 26.
 fn mechanism_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
-    match (context.state.world.version.line(), context.login()) {
-        (Line::V25_04 | Line::V25_10, None) => Err(Failure::exception(
+    match (
+        context.state.world.version.breaks_mechanism_choices(),
+        context.login(),
+    ) {
+        (true, None) => Err(Failure::exception(
             "AttributeError",
             "'NoneType' object has no attribute 'may_create_auth_token'",
         )),
@@ -257,6 +268,7 @@ fn by_key(
         .is_none_or(crate::session::Session::is_private);
     let state = &mut *context.state;
     let revoked_answer = state.world.version.revoked_key_answer();
+    let revokes = state.world.version.revokes_exposed_keys();
     let found = state
         .world
         .api_keys
@@ -268,7 +280,7 @@ fn by_key(
     if key.revoked.is_some() {
         return Err(revoked_answer);
     }
-    if !private {
+    if !private && revokes {
         key.revoked = Some("Attempt to use over an insecure transport".into());
         return Err("EXPIRED");
     }

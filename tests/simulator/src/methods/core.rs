@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::method::{Access, Context, Method, Progress, Run, Step};
-use super::query::{self, QUERY};
+use super::query::{self, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::jobs::JobState;
 use crate::json::{number, object, word};
 use crate::random;
-use crate::schema::{Default, Field, INT, Model, TEXT, Type, check_params};
+use crate::schema::{Default, Field, INT, Model, TEXT, Type};
+use crate::version::Line;
 use crate::world::Role;
 
 /// How often `core.job_wait` looks.
@@ -47,10 +48,12 @@ static BULK: &[Field] = &[
 
 pub(super) const METHODS: &[Method] = &[
     Method::read("core.ping", &[], &[], |_, _| Ok(json!("pong"))).open(Access::Anonymous),
-    Method::read("core.set_options", &[], SET_OPTIONS, set_options).open(Access::Free),
-    Method::read("core.subscribe", &[], EVENT, subscribe),
-    Method::read("core.unsubscribe", &[], SUBSCRIPTION, unsubscribe),
-    Method::read("core.get_jobs", &[], QUERY, get_jobs),
+    Method::read("core.set_options", &[], SET_OPTIONS, set_options)
+        .open(Access::Free)
+        .since(Line::V25_04_0),
+    Method::read("core.subscribe", &[], EVENT, subscribe).since(Line::V25_04_0),
+    Method::read("core.unsubscribe", &[], SUBSCRIPTION, unsubscribe).since(Line::V25_04_0),
+    Method::read("core.get_jobs", &[], QUERY, get_jobs).old(OLD_QUERY),
     Method::read("core.get_methods", &[], GET_METHODS, get_methods),
     Method::write("core.job_abort", &[], ID, job_abort),
     Method::steps("core.job_wait", &[], ID, job_wait)
@@ -101,12 +104,19 @@ fn get_jobs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
         return Err(Failure::not_authenticated());
     };
     let only = (login.role != Role::FullAdmin).then_some(login.user.as_str());
-    query::answer(context.state.jobs.rows(only), params, 0, "filters")
+    query::answer(
+        &context.state.world.version,
+        context.state.jobs.rows(only),
+        params,
+        0,
+        "filters",
+    )
 }
 
 fn get_methods(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let service = params.first().and_then(Value::as_str);
-    let methods = super::names(&context.state.world.version).filter(|method| {
+    let version = context.state.world.version.clone();
+    let methods = super::names(&version).filter(|method| {
         service.is_none_or(|service| {
             method
                 .name
@@ -116,12 +126,13 @@ fn get_methods(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Fai
     });
     let map: Map<String, Value> = methods
         .map(|method| {
-            let accepts: Vec<Value> = method.params.iter().map(|field| json!({"_name_": field.name})).collect();
-            let roles: &[&str] = match method.access {
+            let accepts: Vec<Value> = method.params(&version).iter().map(|field| json!({"_name_": field.name})).collect();
+            let access = method.access(&version);
+            let roles: &[&str] = match access {
                 Access::Roles(roles) => roles,
                 _ => &[],
             };
-            let anonymous = !matches!(method.access, Access::Roles(_));
+            let anonymous = !matches!(access, Access::Roles(_));
             (method.name.to_owned(), json!({
                 "description": null, "accepts": accepts, "returns": [], "job": method.job.is_some(),
                 "roles": roles, "no_auth_required": anonymous,
@@ -174,11 +185,10 @@ fn bulk(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) ->
         .unwrap_or_default();
     let mut results = Vec::new();
     for (position, list) in lists.iter().enumerate() {
-        let outcome = check_params(
-            method.params,
-            list.as_array().map(Vec::as_slice).unwrap_or_default(),
-        )
-        .and_then(|checked| run_through(method, context, &checked));
+        let given = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let outcome = method
+            .check(&version, given)
+            .and_then(|checked| run_through(method, context, &checked));
         results.push(match outcome {
             Ok(result) => json!({"job_id": null, "error": null, "result": result}),
             Err(failure) => json!({"job_id": null, "error": failure.reason(), "result": null}),

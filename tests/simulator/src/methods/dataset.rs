@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NAME, QUERY};
+use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::{dataset, dataset_entry, dataset_models};
@@ -23,13 +23,15 @@ pub(super) const METHODS: &[Method] = &[
         &["DATASET_READ"],
         QUERY,
         query_datasets,
-    ),
+    )
+    .old(OLD_QUERY),
     Method::read(
         "pool.dataset.get_instance",
         &["DATASET_READ"],
         BY_NAME,
         get_instance,
-    ),
+    )
+    .old(OLD_BY_NAME),
     Method::read(
         "pool.dataset.recommended_zvol_blocksize",
         &["DATASET_READ"],
@@ -41,7 +43,8 @@ pub(super) const METHODS: &[Method] = &[
         &["DATASET_WRITE"],
         dataset_models::CREATE_PARAMS,
         |context, params| dataset::create(&mut context.state.world, &object(params, 0)),
-    ),
+    )
+    .old(dataset_models::OLD_CREATE_PARAMS),
     Method::write(
         "pool.dataset.update",
         &["DATASET_WRITE"],
@@ -53,7 +56,8 @@ pub(super) const METHODS: &[Method] = &[
                 &object(params, 1),
             )
         },
-    ),
+    )
+    .old(dataset_models::OLD_UPDATE_PARAMS),
     Method::write(
         "pool.dataset.delete",
         &["DATASET_DELETE"],
@@ -65,7 +69,8 @@ pub(super) const METHODS: &[Method] = &[
                 &object(params, 1),
             )
         },
-    ),
+    )
+    .old(dataset_models::OLD_DELETE_PARAMS),
 ];
 
 fn query_datasets(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
@@ -79,7 +84,7 @@ fn query_datasets(context: &mut Context<'_>, params: &[Value]) -> Result<Value, 
         .filter(|found| flat || !found.name.contains('/'))
         .map(|found| dataset_entry(world, found, &options))
         .collect();
-    query::answer(rows, params, 0, "filters")
+    query::answer(&world.version, rows, params, 0, "filters")
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NAME, QUERY};
+use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{flag, object, word};
 use crate::schema::{Default, Field, Model, Type};
@@ -34,9 +34,16 @@ static CHOICES_PARAMS: &[Field] = &[Field::with(
 
 pub(super) const METHODS: &[Method] = &[
     Method::read("interface.query", READ, QUERY, |context, params| {
-        query::answer(rows(context), params, 0, "filters")
-    }),
-    Method::read("interface.get_instance", READ, BY_NAME, get_instance),
+        query::answer(
+            &context.state.world.version,
+            rows(context),
+            params,
+            0,
+            "filters",
+        )
+    })
+    .old(OLD_QUERY),
+    Method::read("interface.get_instance", READ, BY_NAME, get_instance).old(OLD_BY_NAME),
     Method::read("interface.choices", READ, CHOICES_PARAMS, choices),
 ];
 

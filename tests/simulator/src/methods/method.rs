@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    auth, core, dataset, device, filesystem, interface, pool, snapshot, system, vm, vm_info,
+    auth, auth_legacy, core, dataset, device, filesystem, interface, pool, snapshot, system, vm,
+    vm_info,
 };
 use crate::errors::Failure;
-use crate::schema::Field;
+use crate::schema::{Checker, Field};
 use crate::session::{Login, Session};
 use crate::state::{ConnectionId, State};
 use crate::version::{Line, Version};
@@ -17,14 +18,16 @@ use crate::world::Role;
 /// A method of the server.
 pub(crate) struct Method {
     pub(crate) name: &'static str,
-    pub(crate) params: &'static [Field],
-    pub(crate) access: Access,
+    params: &'static [Field],
+    /// The same as 24.10 names and checks them, where it does so differently.
+    old_params: Option<&'static [Field]>,
+    access: Access,
     /// Whether it changes anything beyond the session.
     pub(crate) mutates: bool,
     /// Whether it is a job; jobs with the same answer of the function run one after the other.
     pub(crate) job: Option<JobLock>,
-    /// The release lines that have it in this form; none stands for all.
-    pub(crate) lines: &'static [Line],
+    /// The first and the last release line that have it in this form.
+    lines: (Line, Line),
     pub(crate) run: Run,
 }
 
@@ -84,10 +87,11 @@ impl Method {
         Self {
             name,
             params,
+            old_params: None,
             access: Access::Roles(roles),
             mutates: false,
             job: None,
-            lines: &[],
+            lines: (Line::V24_10, Line::V27),
             run: Run::Now(run),
         }
     }
@@ -102,10 +106,11 @@ impl Method {
         Self {
             name,
             params,
+            old_params: None,
             access: Access::Roles(roles),
             mutates: true,
             job: None,
-            lines: &[],
+            lines: (Line::V24_10, Line::V27),
             run: Run::Now(run),
         }
     }
@@ -120,10 +125,11 @@ impl Method {
         Self {
             name,
             params,
+            old_params: None,
             access: Access::Roles(roles),
             mutates: true,
             job: None,
-            lines: &[],
+            lines: (Line::V24_10, Line::V27),
             run: Run::Steps(run),
         }
     }
@@ -146,10 +152,55 @@ impl Method {
         self
     }
 
-    /// The same in these release lines only.
-    pub(crate) const fn only(mut self, lines: &'static [Line]) -> Self {
-        self.lines = lines;
+    /// The same with the parameters of 24.10.
+    pub(crate) const fn old(mut self, params: &'static [Field]) -> Self {
+        self.old_params = Some(params);
         self
+    }
+
+    /// The same in this release line and newer ones.
+    pub(crate) const fn since(mut self, first: Line) -> Self {
+        self.lines.0 = first;
+        self
+    }
+
+    /// The same up to this release line.
+    pub(crate) const fn until(mut self, last: Line) -> Self {
+        self.lines.1 = last;
+        self
+    }
+
+    /// The same in this release line alone.
+    pub(crate) const fn only(mut self, line: Line) -> Self {
+        self.lines = (line, line);
+        self
+    }
+
+    /// The parameters in a version.
+    pub(crate) fn params(&self, version: &Version) -> &'static [Field] {
+        match self.old_params {
+            Some(old) if version.has_old_schemas() => old,
+            _ => self.params,
+        }
+    }
+
+    /// Checks parameters as a version does, and answers them complete.
+    pub(crate) fn check(&self, version: &Version, params: &[Value]) -> Result<Vec<Value>, Failure> {
+        // Recorded on 24.10.2.5: `vm.create` without any parameter.
+        if version.has_old_schemas() && params.is_empty() && self.name.ends_with(".create") {
+            let text = "CRUDService.create() missing 1 required positional argument: 'data'";
+            return Err(Failure::exception("TypeError", text));
+        }
+        Checker::of(version).params(self.params(version), params)
+    }
+
+    /// Who may call it in a version.
+    pub(crate) fn access(&self, version: &Version) -> Access {
+        if version.pings_after_login_only() && self.name == "core.ping" {
+            Access::Roles(&[])
+        } else {
+            self.access
+        }
     }
 }
 
@@ -171,13 +222,16 @@ impl Context<'_> {
 
     /// Whether the caller may see secrets: full administrators (code reading: secret fields, 25.04+).
     pub(crate) fn sees_secrets(&self) -> bool {
-        self.login()
-            .is_some_and(|login| login.role == Role::FullAdmin)
+        !self.state.world.version.masks_secrets()
+            || self
+                .login()
+                .is_some_and(|login| login.role == Role::FullAdmin)
     }
 }
 
-const NAMESPACES: [&[Method]; 11] = [
+const NAMESPACES: [&[Method]; 12] = [
     auth::METHODS,
+    auth_legacy::METHODS,
     core::METHODS,
     dataset::METHODS,
     device::METHODS,
@@ -195,6 +249,12 @@ pub(crate) fn find(version: &Version, name: &str) -> Option<&'static Method> {
     all(version).find(|method| method.name == name)
 }
 
+/// Whether a version has any method beside the given one in its service.
+pub(crate) fn has_service(version: &Version, name: &str) -> bool {
+    let service = |name: &str| name.rsplit_once('.').map(|(service, _)| service.to_owned());
+    all(version).any(|method| service(method.name) == service(name))
+}
+
 /// All methods of a version.
 pub(crate) fn names(version: &Version) -> impl Iterator<Item = &'static Method> {
     all(version)
@@ -202,8 +262,10 @@ pub(crate) fn names(version: &Version) -> impl Iterator<Item = &'static Method> 
 
 fn all(version: &Version) -> impl Iterator<Item = &'static Method> {
     let line = version.line();
+    let has_vms = version.has_vms();
     NAMESPACES
         .into_iter()
         .flatten()
-        .filter(move |method| method.lines.is_empty() || method.lines.contains(&line))
+        .filter(move |method| (method.lines.0..=method.lines.1).contains(&line))
+        .filter(move |method| has_vms || !method.name.starts_with("vm."))
 }

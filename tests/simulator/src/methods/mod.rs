@@ -2,6 +2,7 @@
 //! function is synchronous; one that takes time answers in steps.
 
 mod auth;
+mod auth_legacy;
 mod core;
 mod dataset;
 mod device;
@@ -15,4 +16,4 @@ mod system;
 mod vm;
 mod vm_info;
 
-pub(crate) use method::{Access, Context, Method, Progress, Run, Step, find, names};
+pub(crate) use method::{Access, Context, Method, Progress, Run, Step, find, has_service, names};

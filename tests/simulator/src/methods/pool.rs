@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NUMBER, QUERY};
+use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::number;
 use crate::world::{Pool, World};
@@ -14,13 +14,15 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("pool.query", READ, QUERY, |context, params| {
         let world = &context.state.world;
         query::answer(
+            &world.version,
             world.pools.iter().map(|pool| entry(world, pool)).collect(),
             params,
             0,
             "filters",
         )
-    }),
-    Method::read("pool.get_instance", READ, BY_NUMBER, get_instance),
+    })
+    .old(OLD_QUERY),
+    Method::read("pool.get_instance", READ, BY_NUMBER, get_instance).old(OLD_BY_NUMBER),
 ];
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -8,15 +8,15 @@ const FILE_PATH: Type = Type::Text {
     min: 1,
     pattern: Some("^[^{}]*$"),
 };
-const BUSES: Type = Type::OneOf(&["AHCI", "VIRTIO"]);
-const SECTOR: Type = Type::Nullable(&Type::OneOfInt(&[512, 4096]));
-const IO_TYPES: Type = Type::OneOf(&["NATIVE", "THREADS", "IO_URING"]);
+pub(super) const BUSES: Type = Type::OneOf(&["AHCI", "VIRTIO"]);
+pub(super) const SECTOR: Type = Type::Nullable(&Type::OneOfInt(&[512, 4096]));
+pub(super) const IO_TYPES: Type = Type::OneOf(&["NATIVE", "THREADS", "IO_URING"]);
 const MAC: Type = Type::Text {
     min: 0,
     pattern: Some("^([0-9A-Fa-f]{2}[:-]?){5}([0-9A-Fa-f]{2})$"),
 };
-const PORT: Type = Type::between(5900, 65535);
-const HEX: Type = Type::Text {
+pub(super) const PORT: Type = Type::between(5900, 65535);
+pub(super) const HEX: Type = Type::Text {
     min: 1,
     pattern: Some("^0x.*"),
 };

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::dataset_models::CREATE_PARAMS;
+use super::dataset_models::{CREATE_PARAMS, OLD_CREATE_PARAMS, dataset_name};
 use super::{dataset_entry, destroy};
 use crate::errors::{ENOENT, Failure};
 use crate::json::{Object, flag, int, text};
-use crate::schema::check_params;
+use crate::schema::Checker;
 use crate::world::{Dataset, Event, Kind, World, parent_of, pool_of};
 
 /// Properties that `create` and `update` pass on to ZFS by the same name.
@@ -33,7 +33,12 @@ const PASSED_ON: [&str; 18] = [
 
 /// Checks against the schema, then creates; for callers that are not methods themselves.
 pub(crate) fn create_checked(world: &mut World, data: &Value) -> Result<Value, Failure> {
-    let checked = check_params(CREATE_PARAMS, std::slice::from_ref(data))?;
+    let checker = Checker::of(&world.version);
+    let fields = match checker {
+        Checker::Models => CREATE_PARAMS,
+        Checker::Old => OLD_CREATE_PARAMS,
+    };
+    let checked = checker.params(fields, std::slice::from_ref(data))?;
     create(world, &crate::json::object(&checked, 0))
 }
 
@@ -43,6 +48,10 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     let invalid = |attribute: &str, why: String| {
         Failure::invalid(format!("pool_dataset_create.{attribute}"), why)
     };
+    // Recorded on 24.10.2.5: `@` in the name. Later versions look with their schema.
+    if world.version.has_old_schemas() && dataset_name(&name).is_some() {
+        return Err(invalid("name", "Invalid dataset name".into()));
+    }
     let Some(parent) = parent_of(&name) else {
         return Err(invalid(
             "name",
@@ -198,8 +207,7 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
     if !world.datasets.contains_key(id) {
         return Err(Failure::not_found("PoolDataset", id));
     }
-    let line = world.version.line();
-    if line == crate::version::Line::V26
+    if world.version.uses_pylibzfs()
         && !flag(options, "recursive")
         && world.snapshots_of(id).next().is_some()
     {

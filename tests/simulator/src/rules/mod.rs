@@ -16,6 +16,7 @@ pub(crate) mod display;
 pub(crate) mod memory;
 pub(crate) mod models;
 pub(crate) mod nic;
+mod old_attributes;
 mod passthrough;
 pub(crate) mod power;
 pub(crate) mod snapshot;
@@ -23,5 +24,7 @@ pub(crate) mod vm;
 
 pub(crate) use attributes::{DEVICE_ATTRIBUTES, RESOLUTIONS, USB_CONTROLLERS, attributes_model};
 pub(crate) use dataset_entry::dataset_entry;
+pub(crate) use device::as_stored;
 pub(crate) use disk::zvol_of;
+pub(crate) use old_attributes::DTYPES;
 pub(crate) use vm::fill_vm_defaults;

@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 1024;
 
 /// Checks positional parameters and answers them complete, defaults included. A parameter that may
 /// be left out and has no default is null.
-pub(crate) fn check_params(fields: &[Field], params: &[Value]) -> Result<Vec<Value>, Failure> {
+pub(super) fn check_params(fields: &[Field], params: &[Value]) -> Result<Vec<Value>, Failure> {
     if params.len() > fields.len() {
         return Err(Failure::invalid(
             "",
@@ -37,7 +37,7 @@ pub(crate) fn check_params(fields: &[Field], params: &[Value]) -> Result<Vec<Val
 }
 
 /// Checks one object against a model; `path` is the attribute in front of its members.
-pub(crate) fn check_object(
+pub(super) fn check_object(
     model: &Model,
     value: &Value,
     path: &str,

@@ -27,7 +27,7 @@ pub(crate) enum Type {
     /// Text without a limit on its length.
     LongText,
     /// Text that a function may complain about (`Value error, …`).
-    Checked(fn(&str) -> Option<&'static str>),
+    Checked(fn(&str) -> Option<String>),
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// One of these numbers.

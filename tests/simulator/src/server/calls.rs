@@ -13,10 +13,8 @@ use crate::errors::{EACCES, EBUSY, Failure};
 use crate::faults::{self, Effect};
 use crate::jobs::{JobState, NewJob};
 use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
-use crate::protocol::{self, Request};
+use crate::protocol::{Protocol, Request};
 use crate::random;
-use crate::schema::check_params;
-use crate::session::Session;
 use crate::state::{ConnectionId, Outgoing, State};
 
 /// What a call needs of its connection.
@@ -26,6 +24,8 @@ pub(super) struct Line {
     /// Which life of the server it belongs to: nothing of an earlier one commits any more.
     pub(super) life: u64,
     pub(super) shared: Arc<Shared>,
+    /// How it is answered.
+    pub(super) protocol: Protocol,
     /// One permit per call that may run at once.
     pub(super) running: Arc<Semaphore>,
     /// Calls that were not answered yet; [`run`] takes its own off at its end.
@@ -71,9 +71,12 @@ pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
                 return;
             }
             (_, None) => return,
-            (End::Unknown, Some(id)) => protocol::method_unknown(id),
-            (End::Answer(Ok(result)), Some(id)) => protocol::result(id, &result),
-            (End::Answer(Err(failure)), Some(id)) => protocol::failed(id, &failure, frames),
+            (End::Unknown, Some(id)) => {
+                let known = methods::has_service(&state.world.version, &request.method);
+                line.protocol.method_unknown(id, &request.method, known)
+            }
+            (End::Answer(Ok(result)), Some(id)) => line.protocol.result(id, &result),
+            (End::Answer(Err(failure)), Some(id)) => line.protocol.failed(id, &failure, frames),
         };
         state.send(line.connection, text.to_string());
     });
@@ -89,7 +92,7 @@ async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Optio
             // Code reading: a random pause of 1 to 10 s, then EBUSY.
             sleep(Duration::from_secs(random::between(1, 10))).await;
             return (
-                End::Answer(Err(Failure::call(EBUSY, "Rate Limit Exceeded"))),
+                End::Answer(Err(Failure::denied(EBUSY, "Rate Limit Exceeded"))),
                 None,
             );
         }
@@ -184,13 +187,16 @@ fn admit(
     let Some(session) = state.sessions.get(&connection) else {
         return Admission::Refused(Failure::not_authenticated());
     };
-    match (method.access, &session.login) {
+    let version = &state.world.version;
+    let throttled = session.login.is_none() || version.throttles_the_logged_in();
+    match (method.access(version), &session.login) {
         (Access::Roles(_), None) => return Admission::Refused(Failure::not_authenticated()),
         (Access::Roles(roles), Some(login)) if !login.role.covers(roles) => {
-            return Admission::Refused(Failure::call(EACCES, "Not authorized"));
+            return Admission::Refused(Failure::denied(EACCES, "Not authorized"));
         }
-        (Access::Anonymous, None)
-            if state.world.rate_limit
+        (Access::Anonymous, _)
+            if throttled
+                && state.world.rate_limit
                 && state
                     .limiter
                     .is_exceeded(method.name, session.peer.ip(), Instant::now()) =>
@@ -224,15 +230,22 @@ async fn execute(
         let new = NewJob {
             method: method.name.to_owned(),
             arguments: request.params.clone(),
-            message_id: request.id.clone(),
+            message_ids: state
+                .world
+                .version
+                .tells_logins()
+                .then(|| request.id.clone().into_iter().collect()),
             user: session
                 .and_then(|session| session.login.as_ref())
                 .map(|login| login.user.clone())
                 .unwrap_or_default(),
-            credentials: session.map_or(Value::Null, Session::credentials),
+            credentials: session.map_or(Value::Null, |session| {
+                session.credentials(&state.world.version)
+            }),
             lock: lock(&request.params),
         };
-        let withheld = session.is_some_and(|session| !session.legacy_jobs);
+        let withheld = session.is_some_and(|session| !session.legacy_jobs)
+            && line.protocol == Protocol::JsonRpc;
         let (job, event) = state.jobs.add(new);
         state.world.emit(event);
         Some((job, withheld))
@@ -309,7 +322,7 @@ async fn drive(
             }
             let params = match checked
                 .take()
-                .map_or_else(|| check_params(method.params, params), Ok)
+                .map_or_else(|| method.check(&state.world.version, params), Ok)
             {
                 Ok(params) => params,
                 Err(failure) => return Step::Done(Err(failure)),

@@ -14,6 +14,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::connection;
 use super::http::{self, Head};
 use super::shared::Shared;
+use crate::protocol::Conversation;
+
+/// Where the legacy protocol is spoken, on every version.
+const LEGACY: &str = "/websocket";
 
 /// Serves until told to stop.
 pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
@@ -63,21 +67,22 @@ where
         return Ok(());
     };
     let version = shared.with(|state| state.world.version.clone());
-    if head.path == "/api/versions" && head.method == "GET" {
+    if head.path == "/api/versions" && head.method == "GET" && version.speaks_json_rpc() {
         let body = serde_json::json!(version.api_versions()).to_string();
         return stream
             .write_all(http::response("200 OK", "application/json", &body).as_bytes())
             .await;
     }
-    let served = head
-        .path
-        .strip_prefix("/api/")
-        .is_some_and(|name| version.serves(name));
-    if !served {
+    let conversation = match head.path.strip_prefix("/api/") {
+        Some(name) if version.serves(name) => Some(Conversation::JsonRpc),
+        None if head.path == LEGACY => Some(Conversation::legacy(version.answers_legacy_ping())),
+        _ => None,
+    };
+    let Some(conversation) = conversation else {
         return stream
             .write_all(http::response("404 Not Found", "text/plain", "404: Not Found").as_bytes())
             .await;
-    }
+    };
     let Some(key) = upgrade_key(&head) else {
         let body = "No WebSocket UPGRADE hdr: None\n Can \"Upgrade\" only to \"WebSocket\".";
         return stream
@@ -91,7 +96,7 @@ where
     stream.write_all(accepted.as_bytes()).await?;
     stream.flush().await?;
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
-    connection::talk(socket, peer, tls, shared).await;
+    connection::talk(socket, peer, tls, conversation, shared).await;
     Ok(())
 }
 
