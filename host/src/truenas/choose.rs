@@ -14,6 +14,7 @@ use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::frame::Protocol;
 use super::options::TlsOptions;
+use super::transport::Transport;
 
 /// The protocol of a server, once it is known.
 #[derive(Debug, Default)]
@@ -23,12 +24,11 @@ pub(super) struct Spoken(OnceLock<Protocol>);
 pub(super) async fn open(
     endpoint: &Endpoint,
     options: &TlsOptions,
-    only_loopback: bool,
     spoken: &Spoken,
-) -> Result<(Socket, Protocol), ConnectError> {
+) -> Result<(Socket, Transport, Protocol), ConnectError> {
     let open = async |protocol| {
-        let socket = connect::open(endpoint, protocol, options, only_loopback).await?;
-        Ok((socket, *spoken.0.get_or_init(|| protocol)))
+        let (socket, transport) = connect::open(endpoint, protocol, options).await?;
+        Ok((socket, transport, *spoken.0.get_or_init(|| protocol)))
     };
     if let Some(protocol) = spoken.0.get() {
         return open(*protocol).await;

@@ -9,19 +9,21 @@ use tokio::time::{Instant, timeout_at};
 
 use super::allowed::Allowed;
 use super::auth::Credentials;
-use super::choose::Spoken;
 use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs;
+use super::lane::Lane;
+use super::login::Login;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::Profile;
 use super::reconnect::{Line, Opener};
-use super::session::{self, Clock, ServerInfo};
+use super::session::{self, Clock, Past, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
+use super::transport::Transport;
 use crate::release::Release;
 
 /// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
@@ -31,6 +33,7 @@ use crate::release::Release;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    lane: Lane,
 }
 
 struct Shared {
@@ -40,6 +43,8 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    login: Login,
+    transport: Transport,
     allowed: Allowed,
     observed: Option<Observed>,
 }
@@ -101,9 +106,12 @@ impl Client {
                 call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                login: opened.login,
+                transport: opened.transport,
                 allowed: options.allowed,
                 observed,
             }),
+            lane: Lane::Usual,
         })
     }
 
@@ -117,7 +125,7 @@ impl Client {
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
         self.check(method)?;
         let watch = self.watch(method, &params);
-        let result = self.shared.line.call(method, &params).await;
+        let result = self.shared.line.call(self.lane, method, &params).await;
         if let Some(watch) = watch {
             watch.ended(&result);
         }
@@ -158,8 +166,13 @@ impl Client {
         let after = self.shared.call_timeout.unwrap_or_else(|| method.timeout());
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
-        self.shared.line.want_events().await?;
-        let answer = self.shared.line.call(method, params).await?;
+        if let Err(error) = self.shared.line.want_events().await {
+            if error.is_final_loss() {
+                return Err(error);
+            }
+            tracing::debug!(%error, "no job events, the job is looked up now and then");
+        }
+        let answer = self.shared.line.call(self.lane, method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,
@@ -220,6 +233,16 @@ impl Client {
         }
     }
 
+    /// The same connection for calls that must be done in time whatever else goes on: they do not
+    /// wait behind other calls, only for one another. Meant for few and short ones.
+    #[must_use]
+    pub fn urgent(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            lane: Lane::Urgent,
+        }
+    }
+
     /// Who answers.
     #[must_use]
     pub fn server(&self) -> &ServerInfo {
@@ -237,6 +260,18 @@ impl Client {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint
+    }
+
+    /// How the first login was done.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.shared.login
+    }
+
+    /// The way to the server, as it was at first.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.shared.transport
     }
 
     /// What was sent and received so far.
@@ -294,13 +329,13 @@ fn opener(
     counters: &Arc<Counters>,
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
-    let (counters, spoken) = (Arc::clone(counters), Arc::<Spoken>::default());
+    let (counters, past) = (Arc::clone(counters), Arc::<Past>::default());
     Box::new(move || {
         let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
-        let spoken = Arc::clone(&spoken);
+        let past = Arc::clone(&past);
         Box::pin(async move {
             let (endpoint, credentials, options) = &*how;
-            session::open(endpoint, credentials, options, &spoken, counters).await
+            session::open(endpoint, credentials, options, counters, &past).await
         })
     })
 }

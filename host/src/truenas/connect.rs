@@ -12,11 +12,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 
-use super::connect_error::ConnectError;
+use super::connect_error::{ConnectError, TlsProblem};
 use super::endpoint::Endpoint;
 use super::frame::Protocol;
 use super::options::TlsOptions;
 use super::tls::{self, Tls};
+use super::transport::{Certificate, Transport};
 use super::{limits, timeouts};
 
 /// An open WebSocket.
@@ -25,32 +26,29 @@ pub(super) enum Socket {
     Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
 }
 
-/// Opens the WebSocket of a protocol.
+/// Opens the WebSocket of a protocol; also tells over what.
 pub(super) async fn open(
     endpoint: &Endpoint,
     protocol: Protocol,
     options: &TlsOptions,
-    only_loopback: bool,
-) -> Result<Socket, ConnectError> {
+) -> Result<(Socket, Transport), ConnectError> {
     // What can be wrong on this side is found before the first packet.
     let tls = (!endpoint.is_plaintext())
         .then(|| Tls::new(options))
         .transpose()?;
     let stream = tcp(endpoint).await?;
-    // A name such as `localhost` is what the resolver makes of it: the address counts.
-    if only_loopback && !stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
-        return Err(ConnectError::ApiKeyOverPlaintext {
-            endpoint: endpoint.clone(),
-        });
-    }
-    let Some(tls) = tls else {
-        return upgrade(endpoint, protocol, stream)
-            .await
-            .map(|socket| Socket::Plain(Box::new(socket)));
+    let mut transport = Transport {
+        address: stream.peer_addr().ok(),
+        ..Transport::default()
     };
-    let stream = handshake(endpoint, tls, stream).await?;
+    let Some(tls) = tls else {
+        let socket = upgrade(endpoint, protocol, stream).await?;
+        return Ok((Socket::Plain(Box::new(socket)), transport));
+    };
+    let (stream, certificate) = handshake(endpoint, tls, stream).await?;
+    transport.certificate = Some(certificate);
     let socket = upgrade(endpoint, protocol, stream).await?;
-    Ok(Socket::Tls(Box::new(socket)))
+    Ok((Socket::Tls(Box::new(socket)), transport))
 }
 
 /// Tries the addresses of the host one after the other, each for a bounded time, so that a dead
@@ -95,18 +93,24 @@ async fn handshake(
     endpoint: &Endpoint,
     tls: Tls,
     stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
+) -> Result<(TlsStream<TcpStream>, Certificate), ConnectError> {
     let name = ServerName::try_from(endpoint.host()).map_err(|error| ConnectError::TlsSetup {
         message: error.to_string(),
     })?;
     let connecting = TlsConnector::from(tls.config).connect(name, stream);
-    within(endpoint, "the TLS handshake", timeouts::TLS, connecting)
+    let failed = |problem| ConnectError::Tls {
+        endpoint: endpoint.clone(),
+        problem,
+        fingerprint: tls.seen.get().map(|seen| seen.fingerprint),
+    };
+    let stream = within(endpoint, "the TLS handshake", timeouts::TLS, connecting)
         .await?
-        .map_err(|error| ConnectError::Tls {
-            endpoint: endpoint.clone(),
-            problem: tls::problem(&error),
-            fingerprint: tls.seen.get().copied(),
-        })
+        .map_err(|error| failed(tls::problem(&error)))?;
+    // There is no session to resume, so each handshake has shown one.
+    let certificate = tls.seen.get().cloned();
+    let certificate = certificate
+        .ok_or_else(|| failed(TlsProblem::Other("the server showed no certificate".into())))?;
+    Ok((stream, certificate))
 }
 
 async fn upgrade<S>(

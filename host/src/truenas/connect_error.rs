@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::auth::LoginRefusal;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::fingerprint::Fingerprint;
 use super::loss::DisconnectReason;
+use super::refusal::LoginRefusal;
 use crate::release::{Unsupported, Version};
 
 /// Why there is no connection. No variant holds a secret.
@@ -16,6 +16,12 @@ pub enum ConnectError {
     /// An API key over `ws://` to another machine: refused here, whatever the options.
     #[error("will not send an API key to {endpoint} without TLS")]
     ApiKeyOverPlaintext {
+        /// Where to.
+        endpoint: Endpoint,
+    },
+    /// An API key to a server whose certificate is not verified, without being told so.
+    #[error("will not use an API key at {endpoint} without verifying its certificate")]
+    ApiKeyUnverified {
         /// Where to.
         endpoint: Endpoint,
     },
@@ -183,11 +189,21 @@ impl ConnectError {
         }
     }
 
+    /// Whether only a new one-time code would help.
+    pub(super) fn wants_new_code(&self) -> bool {
+        let refusal = match self {
+            Self::Login { refusal, .. } => refusal,
+            _ => return false,
+        };
+        matches!(refusal, LoginRefusal::OtpSpent(_))
+    }
+
     /// What to do next, where that is known.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::ApiKeyOverPlaintext { .. } => "the server revokes for good a key that it gets without TLS; use wss://".into(),
+            Self::ApiKeyUnverified { .. } => "pin the certificate with --fingerprint (`tnvm login` shows it), or say --insecure=with-api-key if whoever is on the way may have the key".into(),
             Self::PasswordOverPlaintext { .. } => "use wss://, or --allow-plaintext if everybody on the way may read the password".into(),
             Self::Dns { .. } => "check the spelling, or use the address".into(),
             Self::Tcp { .. } => "check host and port, and that the web UI of the server can be reached from here".into(),

@@ -207,6 +207,12 @@ impl CallError {
                 "check which machine has the address now, and that its version is the expected one"
             }
             Self::ConnectionLost {
+                why: LossReason::Refused(error),
+                ..
+            } if error.wants_new_code() => {
+                "run the same command again with a new code: it goes on from there"
+            }
+            Self::ConnectionLost {
                 why: LossReason::Refused(_),
                 ..
             } => "check key or password and the certificate, then run the command again",

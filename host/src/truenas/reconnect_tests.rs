@@ -23,11 +23,13 @@ use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::frame::Protocol;
+use super::login::{Entry, KeyLogin};
 use super::loss::LossReason;
 use super::method::Method;
 use super::options::ConnectOptions;
-use super::session;
+use super::session::{self, Past};
 use super::timeouts;
+use super::transport::Transport;
 
 /// What the server does about a call.
 enum Act {
@@ -99,7 +101,14 @@ impl Nas {
             username: "admin".into(),
             password: "x".into(),
         };
-        session::enter(connection, endpoint, &credentials).await
+        let entry = Entry {
+            endpoint,
+            credentials: &credentials,
+            key_login: KeyLogin::Auto,
+            otp: None,
+            transport: &Transport::default(),
+        };
+        session::enter(connection, &entry, &Past::default()).await
     }
 
     async fn serve(self, number: usize, mut socket: WebSocketStream<DuplexStream>) {

@@ -2,23 +2,26 @@
 //!
 //! Knows nothing of what happens when the connection is lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use tokio::sync::Mutex;
 
-use super::auth::{Credentials, LoginRefusal};
+use super::auth::Credentials;
 use super::choose::{self, Spoken};
 use super::connect::Socket;
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
+use super::fingerprint::Fingerprint;
 use super::frame::Protocol;
-use super::login_legacy;
+use super::login::{Entry, KeyLogin, Login, Memory};
 use super::method::Method;
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Insecure};
 use super::stats::Counters;
+use super::transport::Transport;
 use crate::release::{Line, Release, Version};
 
 /// Who answers.
@@ -82,6 +85,17 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) server: ServerInfo,
     pub(super) clock: Clock,
+    pub(super) login: Login,
+    pub(super) transport: Transport,
+}
+
+/// What the connections of one client know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    spoken: Spoken,
+    logins: Mutex<Memory>,
+    /// The certificate of the first connection, where none was verified.
+    certificate: OnceLock<Fingerprint>,
 }
 
 /// Connects and logs in: exactly one login, whatever the answer.
@@ -89,29 +103,66 @@ pub(super) async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
-    spoken: &Spoken,
     counters: Arc<Counters>,
+    past: &Past,
 ) -> Result<Opened, ConnectError> {
-    check_plaintext(endpoint, credentials, options)?;
-    let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
-    let (socket, protocol) = choose::open(endpoint, &options.tls, only_loopback, spoken).await?;
+    check(endpoint, credentials, options)?;
+    let mut tls = options.tls.clone();
+    if tls.insecure.is_some() {
+        // Nobody can step in between later than at the first connection.
+        tls.fingerprint = tls.fingerprint.or(past.certificate.get().copied());
+    }
+    let (socket, transport, protocol) = choose::open(endpoint, &tls, &past.spoken).await?;
+    if let Some(certificate) = &transport.certificate {
+        let _ = past.certificate.set(certificate.fingerprint);
+    } else if !transport.is_loopback() {
+        // A name such as `localhost` is what the resolver makes of it: the address counts.
+        check_plaintext(endpoint, credentials, options)?;
+    }
     let connection = match socket {
         Socket::Plain(socket) => Connection::start(*socket, protocol, options, counters),
         Socket::Tls(socket) => Connection::start(*socket, protocol, options, counters),
     };
-    enter(connection, endpoint, credentials).await
+    let entry = Entry {
+        endpoint,
+        credentials,
+        key_login: options.key_login,
+        otp: options.otp.as_ref(),
+        transport: &transport,
+    };
+    enter(connection, &entry, past).await
 }
 
+/// What is refused before anything is sent.
+fn check(
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    options: &ConnectOptions,
+) -> Result<(), ConnectError> {
+    let tls = &options.tls;
+    let unverified = tls.fingerprint.is_none() && tls.insecure == Some(Insecure::Password);
+    if endpoint.is_plaintext() {
+        if !endpoint.is_loopback() {
+            check_plaintext(endpoint, credentials, options)?;
+        }
+    } else if unverified && credentials.is_api_key() {
+        let endpoint = endpoint.clone();
+        return Err(ConnectError::ApiKeyUnverified { endpoint });
+    }
+    Ok(())
+}
+
+/// Who may log in where everybody on the way can read along. A key used by SCRAM stays secret and
+/// is not revoked, but the session can be taken over: that is allowed only in so many words.
 fn check_plaintext(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
 ) -> Result<(), ConnectError> {
-    if !endpoint.is_plaintext() || endpoint.is_loopback() {
-        return Ok(());
-    }
     let endpoint = endpoint.clone();
+    let scram = options.key_login == KeyLogin::Scram;
     match credentials {
+        Credentials::ApiKey { .. } if scram && options.allow_plaintext => Ok(()),
         Credentials::ApiKey { .. } => Err(ConnectError::ApiKeyOverPlaintext { endpoint }),
         Credentials::Password { .. } if options.allow_plaintext => Ok(()),
         Credentials::Password { .. } => Err(ConnectError::PasswordOverPlaintext { endpoint }),
@@ -121,22 +172,22 @@ fn check_plaintext(
 /// Logs in and asks who answers; closes the connection where that fails.
 pub(super) async fn enter(
     connection: Connection,
-    endpoint: &Endpoint,
-    credentials: &Credentials,
+    entry: &Entry<'_>,
+    past: &Past,
 ) -> Result<Opened, ConnectError> {
     let entered = async {
-        greet(&connection, endpoint).await?;
-        match connection.protocol() {
-            Protocol::JsonRpc => login(&connection, endpoint, credentials).await?,
-            Protocol::Legacy => login_legacy::login(&connection, endpoint, credentials).await?,
-        }
-        ask(&connection, endpoint).await
+        greet(&connection, entry.endpoint).await?;
+        let login = entry.login(&connection, &past.logins).await?;
+        let (server, clock) = ask(&connection, entry.endpoint).await?;
+        Ok((login, server, clock))
     };
     match entered.await {
-        Ok((server, clock)) => Ok(Opened {
+        Ok((login, server, clock)) => Ok(Opened {
             connection,
             server,
             clock,
+            login,
+            transport: entry.transport.clone(),
         }),
         Err(error) => {
             connection.close().await;
@@ -154,39 +205,6 @@ async fn greet(connection: &Connection, endpoint: &Endpoint) -> Result<(), Conne
             message: "it does not greet back as TrueNAS 24.10 does".to_owned(),
         },
     })
-}
-
-async fn login(
-    connection: &Connection,
-    endpoint: &Endpoint,
-    credentials: &Credentials,
-) -> Result<(), ConnectError> {
-    let refused = |refusal| ConnectError::Login {
-        endpoint: endpoint.clone(),
-        username: credentials.username().to_owned(),
-        refusal,
-    };
-    /// The mechanism is not allowed at this assurance level.
-    const EOPNOTSUPP: i64 = 95;
-    match connection
-        .call(Method::Login, &[credentials.login_argument()])
-        .await
-    {
-        Ok(answer) => match LoginRefusal::in_answer(&answer) {
-            None => {
-                connection.logged_in();
-                Ok(())
-            }
-            Some(refusal) => Err(refused(refusal)),
-        },
-        Err(CallError::Refused(error)) if error.has_errno(EOPNOTSUPP) => {
-            Err(refused(LoginRefusal::Mechanism))
-        }
-        Err(source) => Err(ConnectError::Call {
-            endpoint: endpoint.clone(),
-            source,
-        }),
-    }
 }
 
 async fn ask(

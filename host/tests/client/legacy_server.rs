@@ -87,11 +87,21 @@ impl LegacyServer {
     }
 
     pub(crate) async fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError> {
+        self.connect_with(credentials, ConnectOptions::default())
+            .await
+    }
+
+    /// The same, with a wish.
+    pub(crate) async fn connect_with(
+        &self,
+        credentials: &Credentials,
+        options: ConnectOptions,
+    ) -> Result<Client, ConnectError> {
         let endpoint = Endpoint::parse(&format!("ws://{}", self.address)).unwrap();
         let options = ConnectOptions {
             call_timeout: Some(Duration::from_secs(5)),
             allowed: Allowed::everything(),
-            ..ConnectOptions::default()
+            ..options
         };
         Client::connect(&endpoint, credentials, &options).await
     }

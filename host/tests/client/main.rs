@@ -13,6 +13,10 @@ mod legacy_server;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod otp;
+#[cfg(test)]
+mod scram;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tls;

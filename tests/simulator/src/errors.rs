@@ -24,10 +24,14 @@ pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
 /// The errno of every validation error as a whole.
 pub(crate) const EINVAL: i32 = 22;
+/// The disk is full.
+pub(crate) const ENOSPC: i32 = 28;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
 /// A method's name that is none.
 pub(crate) const EBADMSG: i32 = 74;
+/// The host is set to a level of security that forbids it.
+pub(crate) const EOPNOTSUPP: i32 = 95;
 /// The legacy protocol's way to refuse one call too many.
 pub(crate) const ETOOMANYREFS: i32 = 109;
 /// The method exists but not in this API version; in the legacy protocol, it does not exist.
@@ -213,6 +217,15 @@ impl Failure {
         }
     }
 
+    /// The text of the exception alone, as `core.bulk` tells it. Recorded on 24.10.2.5 and 25.10.7: none
+    /// for a lookup without a match.
+    pub(crate) fn bare(&self) -> String {
+        match self {
+            Self::Exception { class, .. } if class == "MatchNotFound" => String::new(),
+            other => other.reason(),
+        }
+    }
+
     /// `exc_info` of a failed job. Recorded on 25.10.7: `core.get_jobs`.
     pub(crate) fn exc_info(&self) -> Value {
         let (kind, errno) = match self {
@@ -298,10 +311,10 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         ENOTDIR => "ENOTDIR",
         21 => "EISDIR",
         EINVAL => "EINVAL",
-        28 => "ENOSPC",
+        ENOSPC => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
         EBADMSG => "EBADMSG",
-        95 => "EOPNOTSUPP",
+        EOPNOTSUPP => "EOPNOTSUPP",
         ETOOMANYREFS => "ETOOMANYREFS",
         110 => "ETIMEDOUT",
         ENOMETHOD => "ENOMETHOD",

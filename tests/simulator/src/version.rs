@@ -10,6 +10,8 @@ mod vms;
 
 use std::str::FromStr;
 
+pub use api::HalfRows;
+
 /// A release line of TrueNAS that the simulator knows by name, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Line {

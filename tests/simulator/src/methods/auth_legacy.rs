@@ -9,7 +9,7 @@ use crate::json::word;
 use crate::schema::{Default, Field, INT, TEXT, Type};
 use crate::session::Login;
 use crate::version::Line;
-use crate::world::Role;
+use crate::world::User;
 
 /// `auth.generate_token`, which knows no single use yet.
 pub(super) static GENERATE: &[Field] = &[
@@ -29,9 +29,12 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("auth.check_password", &[], PASSWORD, check)
         .open(Access::Anonymous)
         .only(Line::V24_10),
-    // Whether the login wants a code. Code reading: false where two-factor authentication is off.
-    Method::read("auth.two_factor_auth", &[], PASSWORD, |_, _| {
-        Ok(json!(false))
+    // Whether the login wants a code. Code reading: false where two-factor authentication is off, or
+    // the password is wrong.
+    Method::read("auth.two_factor_auth", &[], PASSWORD, |context, params| {
+        let users = &context.state.world.users;
+        let user = found(users, word(params, 0), word(params, 1));
+        Ok(json!(user.is_some_and(|user| user.two_factor.is_some())))
     })
     .open(Access::Anonymous)
     .only(Line::V24_10),
@@ -39,20 +42,20 @@ pub(super) const METHODS: &[Method] = &[
 ];
 
 fn check(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
-    let (name, password) = (word(params, 0), word(params, 1));
-    let users = &context.state.world.users;
-    Ok(json!(
-        users
-            .iter()
-            .any(|user| user.name == name && user.password == password)
-    ))
+    let user = found(&context.state.world.users, word(params, 0), word(params, 1));
+    Ok(json!(user.is_some()))
+}
+
+fn found<'u>(users: &'u [User], name: &str, password: &str) -> Option<&'u User> {
+    let mut users = users.iter();
+    users.find(|user| user.name == name && user.password == password)
 }
 
 fn me(login: Option<&Login>) -> Value {
     let Some(login) = login else {
         return Value::Null;
     };
-    let full = login.role == Role::FullAdmin;
+    let full = login.role.is_full();
     let uid = if full { 950 } else { 3000 };
     json!({
         "pw_name": login.user, "pw_uid": uid, "pw_gid": uid,

@@ -4,10 +4,14 @@ use serde_json::{Map, Value, json};
 
 use super::method::{Context, Method};
 use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
+use super::shape::Rows;
 use super::vm_info::same;
 use crate::errors::Failure;
 use crate::json::{int, number, object, word};
-use crate::rules::{DEVICE_ATTRIBUTES, DTYPES, USB_CONTROLLERS, device, display, nic};
+use crate::rules::{
+    DEVICE_ATTRIBUTES, DEVICE_ATTRIBUTES_25_04, DEVICE_ATTRIBUTES_27, DTYPES, USB_CONTROLLERS,
+    device, display, nic,
+};
 use crate::schema::{Default, Field, INT, Model, Type};
 use crate::version::Line;
 use crate::world::InterfaceKind;
@@ -16,14 +20,22 @@ const READ: &[&str] = &["VM_DEVICE_READ"];
 const WRITE: &[&str] = &["VM_DEVICE_WRITE"];
 const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_DEVICE_READ"];
 
-static CREATE: Model = Model::closed(
-    "VMDeviceCreateArgs",
-    &[
-        Field::required("attributes", DEVICE_ATTRIBUTES),
-        Field::required("vm", INT),
-        Field::with("order", Type::Nullable(&INT), Default::Null),
-    ],
-);
+macro_rules! create {
+    ($attributes:expr) => {
+        Model::closed(
+            "VMDeviceCreateArgs",
+            &[
+                Field::required("attributes", $attributes),
+                Field::required("vm", INT),
+                Field::with("order", Type::Nullable(&INT), Default::Null),
+            ],
+        )
+    };
+}
+
+static CREATE: Model = create!(DEVICE_ATTRIBUTES);
+static CREATE_25_04: Model = create!(DEVICE_ATTRIBUTES_25_04);
+static CREATE_27: Model = create!(DEVICE_ATTRIBUTES_27);
 static UPDATE: Model = Model::closed(
     "VMDeviceUpdate",
     &[
@@ -38,7 +50,7 @@ static UPDATE: Model = Model::closed(
 static UPDATE_25_04: Model = Model::closed(
     "VMDeviceUpdate",
     &[
-        Field::absent("attributes", DEVICE_ATTRIBUTES),
+        Field::absent("attributes", DEVICE_ATTRIBUTES_25_04),
         Field::absent("vm", INT),
         Field::absent("order", Type::Nullable(&INT)),
     ],
@@ -52,6 +64,14 @@ static DELETE: Model = Model::closed(
     ],
 );
 static CREATE_PARAMS: &[Field] = &[Field::required("vm_device_create", Type::Object(&CREATE))];
+static CREATE_PARAMS_25_04: &[Field] = &[Field::required(
+    "vm_device_create",
+    Type::Object(&CREATE_25_04),
+)];
+static CREATE_PARAMS_27: &[Field] = &[Field::required(
+    "vm_device_create",
+    Type::Object(&CREATE_27),
+)];
 static UPDATE_PARAMS: &[Field] = &[
     Field::required("id", INT),
     Field::required("vm_device_update", Type::Object(&UPDATE)),
@@ -113,7 +133,13 @@ static DEVICE: &[Field] = &[Field::required(
 pub(super) const METHODS: &[Method] = &[
     Method::read("vm.device.query", READ, QUERY, query_devices).old(OLD_QUERY),
     Method::read("vm.device.get_instance", READ, BY_NUMBER, get_instance).old(OLD_BY_NUMBER),
-    Method::write("vm.device.create", WRITE, CREATE_PARAMS, create).old(OLD_CREATE_PARAMS),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS_25_04, create)
+        .old(OLD_CREATE_PARAMS)
+        .until(Line::V25_04),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS, create)
+        .since(Line::V25_10)
+        .until(Line::V26),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS_27, create).since(Line::V27),
     Method::write("vm.device.update", WRITE, UPDATE_PARAMS_25_04, update)
         .old(OLD_UPDATE_PARAMS)
         .until(Line::V25_04),
@@ -163,7 +189,7 @@ fn query_devices(context: &mut Context<'_>, params: &[Value]) -> Result<Value, F
         .values()
         .map(|found| device::entry(&world.version, found, secrets))
         .collect();
-    query::answer(&world.version, rows, params, 0, "filters")
+    query::answer_shaped(&world.version, Rows::Devices, rows, params)
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

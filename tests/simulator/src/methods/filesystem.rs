@@ -6,7 +6,7 @@ use super::method::{Context, Method};
 use super::query::{self, OLD_FILTERS, OLD_OPTIONS_TYPE, OPTIONS_TYPE};
 use crate::errors::{EINVAL, ENOENT, ENOTDIR, Failure};
 use crate::json::word;
-use crate::schema::{Default, Field, Type};
+use crate::schema::{Checker, Default, Field, Type};
 use crate::world::machine::now_seconds;
 use crate::world::{World, pool_of};
 
@@ -89,7 +89,13 @@ fn listdir(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure
         .iter()
         .filter_map(|name| describe(world, &format!("{}/{name}", path.trim_end_matches('/'))))
         .collect();
-    query::answer(&world.version, rows, params, 1, "query_filters")
+    query::answer(
+        Checker::of(&world.version),
+        rows,
+        params,
+        1,
+        "query_filters",
+    )
 }
 
 fn statfs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

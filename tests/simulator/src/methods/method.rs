@@ -13,14 +13,15 @@ use crate::schema::{Checker, Field};
 use crate::session::{Login, Session};
 use crate::state::{ConnectionId, State};
 use crate::version::{Line, Version};
-use crate::world::Role;
 
 /// A method of the server.
 pub(crate) struct Method {
     pub(crate) name: &'static str,
     params: &'static [Field],
-    /// The same as 24.10 names and checks them, where it does so differently.
+    /// The same as the older schema system names and checks them, where it does so differently.
     old_params: Option<&'static [Field]>,
+    /// The last line that checks it by the older schema system.
+    last_old: Line,
     access: Access,
     /// Whether it changes anything beyond the session.
     pub(crate) mutates: bool,
@@ -88,6 +89,7 @@ impl Method {
             name,
             params,
             old_params: None,
+            last_old: Line::V24_10,
             access: Access::Roles(roles),
             mutates: false,
             job: None,
@@ -107,6 +109,7 @@ impl Method {
             name,
             params,
             old_params: None,
+            last_old: Line::V24_10,
             access: Access::Roles(roles),
             mutates: true,
             job: None,
@@ -126,6 +129,7 @@ impl Method {
             name,
             params,
             old_params: None,
+            last_old: Line::V24_10,
             access: Access::Roles(roles),
             mutates: true,
             job: None,
@@ -152,9 +156,16 @@ impl Method {
         self
     }
 
-    /// The same with the parameters of 24.10.
+    /// The same with the parameters of the older schema system.
     pub(crate) const fn old(mut self, params: &'static [Field]) -> Self {
         self.old_params = Some(params);
+        self
+    }
+
+    /// The same of a service that 25.04 still checks by the older schema system (schema: 25.04.2, where
+    /// jobs, pools, datasets, snapshots, interfaces and `system.*` are such).
+    pub(crate) const fn old_in_25_04(mut self) -> Self {
+        self.last_old = Line::V25_04;
         self
     }
 
@@ -176,22 +187,31 @@ impl Method {
         self
     }
 
+    /// Who checks its parameters in a version.
+    fn checker(&self, version: &Version) -> Checker {
+        if version.line() <= self.last_old {
+            Checker::Old
+        } else {
+            Checker::Models
+        }
+    }
+
     /// The parameters in a version.
     pub(crate) fn params(&self, version: &Version) -> &'static [Field] {
-        match self.old_params {
-            Some(old) if version.has_old_schemas() => old,
+        match (self.old_params, self.checker(version)) {
+            (Some(old), Checker::Old) => old,
             _ => self.params,
         }
     }
 
     /// Checks parameters as a version does, and answers them complete.
     pub(crate) fn check(&self, version: &Version, params: &[Value]) -> Result<Vec<Value>, Failure> {
-        // Recorded on 24.10.2.5: `vm.create` without any parameter.
-        if version.has_old_schemas() && params.is_empty() && self.name.ends_with(".create") {
+        // Recorded on 24.10.2.5, 25.04.2.6, 26.0.0-BETA.3 and 27: `vm.create` without any parameter.
+        if params.is_empty() && self.name.ends_with(".create") {
             let text = "CRUDService.create() missing 1 required positional argument: 'data'";
             return Err(Failure::exception("TypeError", text));
         }
-        Checker::of(version).params(self.params(version), params)
+        self.checker(version).params(self.params(version), params)
     }
 
     /// Who may call it in a version.
@@ -220,12 +240,13 @@ impl Context<'_> {
         self.session().and_then(|session| session.login.as_ref())
     }
 
-    /// Whether the caller may see secrets: full administrators (code reading: secret fields, 25.04+).
+    /// Whether the caller may see secrets of VMs and their devices: full administrators, and who may
+    /// change devices (code reading: secret fields, 25.04+).
     pub(crate) fn sees_secrets(&self) -> bool {
         !self.state.world.version.masks_secrets()
             || self
                 .login()
-                .is_some_and(|login| login.role == Role::FullAdmin)
+                .is_some_and(|login| login.role.is_full() || login.may(&["VM_DEVICE_WRITE"]))
     }
 }
 

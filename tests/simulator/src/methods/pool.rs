@@ -6,6 +6,7 @@ use super::method::{Context, Method};
 use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::number;
+use crate::schema::Checker;
 use crate::world::{Pool, World};
 
 const READ: &[&str] = &["POOL_READ"];
@@ -14,15 +15,18 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("pool.query", READ, QUERY, |context, params| {
         let world = &context.state.world;
         query::answer(
-            &world.version,
+            Checker::of_storage(&world.version),
             world.pools.iter().map(|pool| entry(world, pool)).collect(),
             params,
             0,
             "filters",
         )
     })
-    .old(OLD_QUERY),
-    Method::read("pool.get_instance", READ, BY_NUMBER, get_instance).old(OLD_BY_NUMBER),
+    .old(OLD_QUERY)
+    .old_in_25_04(),
+    Method::read("pool.get_instance", READ, BY_NUMBER, get_instance)
+        .old(OLD_BY_NUMBER)
+        .old_in_25_04(),
 ];
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::shape::{Rows, shaped};
 use crate::errors::Failure;
 use crate::query::{Filter, Options, apply};
-use crate::schema::{Default, Field, INT, Model, TEXT, TEXT_OR_NULL, Type};
+use crate::schema::{Checker, Default, Field, INT, Model, TEXT, TEXT_OR_NULL, Type};
 use crate::version::Version;
 
 const NAME_OR_PAIR: Type = Type::Either(&Type::LongText, &Type::List(&Type::Any));
@@ -121,7 +122,7 @@ pub(super) fn options(params: &[Value], position: usize) -> Options {
 
 /// Answers a query over rows; filters and options are the parameters from `position` on.
 pub(super) fn answer(
-    version: &Version,
+    checker: Checker,
     rows: Vec<Value>,
     params: &[Value],
     position: usize,
@@ -132,12 +133,27 @@ pub(super) fn answer(
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let filters = if version.has_old_schemas() {
-        Filter::parse_all("query-filters", given).map_err(without_validator)?
-    } else {
-        Filter::parse_all(attribute, given)?
+    let filters = match checker {
+        Checker::Old => Filter::parse_all("query-filters", given).map_err(without_validator)?,
+        Checker::Models => Filter::parse_all(attribute, given)?,
     };
     apply(rows, &filters, &options(params, position + 1))
+}
+
+/// Answers a query over VMs or devices, whose rows have models of their own.
+pub(super) fn answer_shaped(
+    version: &Version,
+    kind: Rows,
+    rows: Vec<Value>,
+    params: &[Value],
+) -> Result<Value, Failure> {
+    let known: Vec<String> = rows
+        .first()
+        .and_then(Value::as_object)
+        .map(|row| row.keys().cloned().collect())
+        .unwrap_or_default();
+    let answer = answer(Checker::of(version), rows, params, 0, "filters")?;
+    shaped(version, kind, &known, &options(params, 1), answer)
 }
 
 /// Recorded on 24.10.2.5: the bare texts, which later models put `Value error, ` in front of.

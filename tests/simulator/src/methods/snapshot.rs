@@ -7,7 +7,7 @@ use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::snapshot;
-use crate::schema::{Default, Field, Model, NONEMPTY, Type};
+use crate::schema::{Checker, Default, Field, Model, NONEMPTY, Type};
 use crate::version::Line;
 
 macro_rules! create_model {
@@ -89,18 +89,22 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("pool.snapshot.query", READ, QUERY, query_snapshots).since(FIRST_NEW),
     Method::read("zfs.snapshot.query", READ, QUERY, query_snapshots)
         .old(OLD_QUERY)
+        .old_in_25_04()
         .until(LAST_OLD),
     Method::read("pool.snapshot.get_instance", READ, BY_NAME, get_instance).since(FIRST_NEW),
     Method::read("zfs.snapshot.get_instance", READ, BY_NAME, get_instance)
         .old(OLD_BY_NAME)
+        .old_in_25_04()
         .until(LAST_OLD),
     Method::write("pool.snapshot.create", WRITE, CREATE_PARAMS, create).since(FIRST_NEW),
     Method::write("zfs.snapshot.create", WRITE, CREATE_PARAMS, create)
         .old(OLD_CREATE_PARAMS)
+        .old_in_25_04()
         .until(LAST_OLD),
     Method::write("pool.snapshot.clone", CLONING, CLONE_PARAMS, clone).since(FIRST_NEW),
     Method::write("zfs.snapshot.clone", CLONING, CLONE_PARAMS, clone)
         .old(OLD_CLONE_PARAMS)
+        .old_in_25_04()
         .until(LAST_OLD),
     Method::write("pool.snapshot.delete", DELETION, DELETE_PARAMS, delete).since(FIRST_NEW),
     Method::write("zfs.snapshot.delete", DELETION, DELETE_PARAMS, delete).until(LAST_OLD),
@@ -135,7 +139,13 @@ fn query_snapshots(context: &mut Context<'_>, params: &[Value]) -> Result<Value,
         .values()
         .map(|found| snapshot::entry(found, &options))
         .collect();
-    query::answer(&world.version, rows, params, 0, "filters")
+    query::answer(
+        Checker::of_storage(&world.version),
+        rows,
+        params,
+        0,
+        "filters",
+    )
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::method::{Context, Method, Progress, Step};
 use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
+use super::shape::Rows;
 use crate::errors::Failure;
 use crate::json::{flag, int, number, object};
 use crate::rules::{models, power, vm};
@@ -42,12 +43,12 @@ pub(super) const METHODS: &[Method] = &[
 fn query_vms(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let secrets = context.sees_secrets();
     let world = &context.state.world;
-    let rows = world
+    let rows: Vec<Value> = world
         .vms
         .values()
         .map(|found| vm::entry(world, found, secrets))
         .collect();
-    query::answer(&world.version, rows, params, 0, "filters")
+    query::answer_shaped(&world.version, Rows::Vms, rows, params)
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -233,6 +233,17 @@ pub(crate) static CREATE_PARAMS: &[Field] = &[Field::required(
     "data",
     Type::Union(&[&CREATE_FILESYSTEM, &CREATE_VOLUME]),
 )];
+/// The same from 26 on: told apart by `type`, which may be left out.
+pub(crate) static CREATE_PARAMS_26: &[Field] = &[Field::required(
+    "data",
+    Type::Told {
+        tag: "type",
+        models: &[
+            ("FILESYSTEM", &CREATE_FILESYSTEM),
+            ("VOLUME", &CREATE_VOLUME),
+        ],
+    },
+)];
 /// `pool.dataset.update`
 pub(crate) static UPDATE_PARAMS: &[Field] = &[
     Field::required("id", TEXT),

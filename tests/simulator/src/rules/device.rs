@@ -124,14 +124,19 @@ pub(crate) fn update(world: &mut World, id: i64, changes: &Object) -> Result<(),
 
 fn check_merged(world: &World, device: &Device, merged: Object) -> Result<Object, Failure> {
     let dtype = text(&merged, "dtype").to_owned();
-    let Some(model) = attributes_model(&dtype) else {
+    let Some(model) = attributes_model(&world.version, &dtype) else {
         return Err(Failure::invalid(
             "attributes.dtype",
             format!("{dtype:?} is no device type"),
         ));
     };
-    // Recorded on 26.0.0-BETA.3: with another type the keys of the old one are unknown.
-    let path = format!("attributes.{dtype}");
+    // Recorded on 26.0.0-BETA.3: with another type the keys of the old one are unknown. On 25.04.2.6 they
+    // are named alone.
+    let path = if world.version.names_members_alone() {
+        String::new()
+    } else {
+        format!("attributes.{dtype}")
+    };
     let attributes = Checker::of(&world.version).object(model, &Value::Object(merged), &path)?;
     if dtype != device.dtype() {
         return Err(Failure::invalid(
@@ -284,6 +289,7 @@ pub(crate) fn unavailable(world: &World, device: &Device) -> Option<String> {
                 bind.to_owned(),
             )
         }
+        "ISCSI_DISK" => (true, String::new()),
         _ => (
             passthrough::is_usable(world, device),
             passthrough::label(device),
@@ -300,6 +306,8 @@ fn check(world: &World, candidate: &Candidate<'_>) -> Result<(), Failure> {
         "CDROM" => cdrom::check(world, candidate, &mut complaints)?,
         "NIC" => nic::check(world, candidate, &mut complaints),
         "DISPLAY" => display::check(world, candidate, &mut complaints)?,
+        // The portal is only asked when the VM starts.
+        "ISCSI_DISK" => {}
         _ => passthrough::check(world, candidate, &mut complaints),
     }
     complaints.finish()

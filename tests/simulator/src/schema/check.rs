@@ -109,6 +109,14 @@ fn check(ty: &Type, value: &Value, path: &str, complaints: &mut Vec<Complaint>) 
                 complain(complaints, path, &format!("Value error, {problem}"));
             }
         }
+        Type::Asserted(rule) => {
+            text(value, 0, Some(MAX_TEXT), None, path, complaints);
+            if complaints.len() == before
+                && let Some(problem) = value.as_str().and_then(rule)
+            {
+                complain(complaints, path, &problem);
+            }
+        }
         Type::OneOf(words) => {
             if !value.as_str().is_some_and(|given| words.contains(&given)) {
                 let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -161,6 +169,15 @@ fn check(ty: &Type, value: &Value, path: &str, complaints: &mut Vec<Complaint>) 
             enum_class,
         } => {
             return tagged(tag, models, *enum_class, value, path, complaints);
+        }
+        Type::Told { tag, models } => {
+            let first = models.first().map_or("", |(name, _)| *name);
+            let named = value.get(tag).is_some() || !value.is_object();
+            let mut whole = value.clone();
+            if let (false, Some(whole)) = (named, whole.as_object_mut()) {
+                whole.insert((*tag).to_owned(), first.into());
+            }
+            return tagged(tag, models, None, &whole, path, complaints);
         }
         Type::Union(models) => return union(models, value, path, complaints),
     }

@@ -22,13 +22,18 @@ pub(crate) enum Checker {
 }
 
 impl Checker {
-    /// The one of a version.
+    /// The one of VMs and their devices in a version.
     pub(crate) fn of(version: &Version) -> Self {
-        if version.has_old_schemas() {
-            Self::Old
-        } else {
-            Self::Models
-        }
+        Self::old_if(version.has_old_schemas())
+    }
+
+    /// The one of pools, datasets, snapshots, interfaces and jobs in a version.
+    pub(crate) fn of_storage(version: &Version) -> Self {
+        Self::old_if(version.has_old_storage_schemas())
+    }
+
+    fn old_if(old: bool) -> Self {
+        if old { Self::Old } else { Self::Models }
     }
 
     /// Checks positional parameters and answers them complete, defaults included. A parameter that may

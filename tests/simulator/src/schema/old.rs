@@ -109,7 +109,7 @@ impl Round {
             },
             (Type::Text { min, pattern }, _) => self.text(*min, *pattern, value, path),
             (Type::LongText, _) => self.text(0, None, value, path),
-            (Type::Checked(rule), _) => {
+            (Type::Checked(rule) | Type::Asserted(rule), _) => {
                 let cleaned = self.text(0, None, value, path)?;
                 if let Some(problem) = cleaned.as_str().and_then(rule) {
                     self.beyond(path, problem);
@@ -133,7 +133,7 @@ impl Round {
             (Type::Dict, _) => self.wrong(path, "A dict was expected"),
             (Type::Object(model), _) => self.object(model, value, path).map(Value::Object),
             // No table of this release has them.
-            (Type::Tagged { .. } | Type::Union(_), _) => Some(value.clone()),
+            (Type::Tagged { .. } | Type::Told { .. } | Type::Union(_), _) => Some(value.clone()),
         }
     }
 

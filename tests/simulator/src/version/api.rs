@@ -18,7 +18,29 @@ const API_VERSIONS: [(&str, Line, u32); 11] = [
     ("v27.0.0", Line::V27, 0),
 ];
 
+/// What a query does with rows of which fields were selected so that they do not fit the server's own
+/// models any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HalfRows {
+    /// They are answered.
+    Kept,
+    /// The whole query is refused.
+    Refused,
+    /// They are left out without a word.
+    LeftOut,
+}
+
 impl Version {
+    /// What selecting half an object comes to. Recorded on 24.10.2.5, 25.04.2.6, 25.10.7, 26.0.0-BETA.3
+    /// and 27: `vm.query` with `status.state`, `vm.device.query` with `attributes.dtype`.
+    pub fn half_rows(&self) -> HalfRows {
+        match self.line {
+            Line::V24_10 | Line::V25_10 | Line::V26 => HalfRows::Kept,
+            Line::V25_04_0 | Line::V25_04 => HalfRows::Refused,
+            Line::V27 => HalfRows::LeftOut,
+        }
+    }
+
     /// Whether JSON-RPC is spoken at `/api/…`, and `GET /api/versions` answered. Recorded: 24.10.2.5
     /// has nothing but `/websocket`.
     pub fn speaks_json_rpc(&self) -> bool {
@@ -62,10 +84,16 @@ impl Version {
             || (name.starts_with(own) && self.api_versions().iter().any(|known| known == name))
     }
 
-    /// Parameters are checked by the older schema system, with its own words and conversions, and
-    /// results are shaped by nothing. Recorded on 24.10.2.5.
+    /// Parameters of all methods are checked by the older schema system, with its own words and
+    /// conversions. Recorded on 24.10.2.5.
     pub fn has_old_schemas(&self) -> bool {
         self.line == Line::V24_10
+    }
+
+    /// The same of the services that 25.04 had not moved to its models yet. Schema: 25.04.2; recorded on
+    /// 25.04.2.6: `pool.dataset.create`, `zfs.snapshot.create`.
+    pub fn has_old_storage_schemas(&self) -> bool {
+        self.line <= Line::V25_04
     }
 
     /// `system.product_type`. Code reading: renamed in 25.04.
@@ -92,9 +120,20 @@ impl Version {
         self.line == Line::V24_10
     }
 
-    /// `core.ping` asks for a login. Recorded on 24.10.2.5.
+    /// `core.ping` asks for a login. Recorded on 24.10.2.5 and 25.04.2.6.
     pub fn pings_after_login_only(&self) -> bool {
-        self.line == Line::V24_10
+        self.line <= Line::V25_04
+    }
+
+    /// `core.set_options` knows `py_exceptions` alone and answers null, and a job always answers with its
+    /// number. Recorded on 25.04.2.6.
+    pub fn has_legacy_jobs_only(&self) -> bool {
+        self.line <= Line::V25_04
+    }
+
+    /// An unknown job is the bare error of a lookup. Recorded on 25.04.2.6: `core.job_abort`.
+    pub fn leaks_missing_job(&self) -> bool {
+        self.line <= Line::V25_04
     }
 
     /// Methods that need no login are throttled even for whoever is logged in. Code reading: 24.10
@@ -114,8 +153,13 @@ impl Version {
     }
 
     /// Jobs tell the ids of the messages that asked for them, and of the login behind these. Recorded on
-    /// 25.04.2.6; 24.10.2.5 does not.
-    pub fn tells_logins(&self) -> bool {
+    /// 25.10.7; 25.04.2.6 does not.
+    pub fn tells_message_ids(&self) -> bool {
+        self.since(Line::V25_10)
+    }
+
+    /// Jobs tell when their caller logged in. Recorded on 25.04.2.6; 24.10.2.5 does not.
+    pub fn tells_login_times(&self) -> bool {
         self.since(Line::V25_04_0)
     }
 
@@ -135,6 +179,17 @@ impl Version {
     /// works in 25.04.0 and .1, and again in 26.
     pub fn breaks_mechanism_choices(&self) -> bool {
         matches!(self.line, Line::V25_04 | Line::V25_10)
+    }
+
+    /// `auth.login_ex` takes SCRAM. Recorded on 26.0.0-BETA.3.
+    pub fn has_scram(&self) -> bool {
+        self.since(Line::V26)
+    }
+
+    /// Right credentials of an account without API privilege answer `DENIED` instead of `AUTH_ERR`.
+    /// Recorded on 25.10.7 and 26.0.0-BETA.3.
+    pub fn denies_by_name(&self) -> bool {
+        self.since(Line::V26)
     }
 
     /// `auth.login_ex` answers a `reconnect_token`. Recorded on 26.0.0-BETA.3.

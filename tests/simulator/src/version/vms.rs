@@ -20,6 +20,11 @@ impl Version {
         self.line == Line::V24_10
     }
 
+    /// An update whose outcome does not fit the model complains about bare members. Recorded on 25.04.2.6.
+    pub fn names_members_alone(&self) -> bool {
+        self.line <= Line::V25_04
+    }
+
     /// Disks have a serial of the server's. Recorded on 25.04.2.6; 24.10.2.5 knows no such key.
     pub fn gives_serials(&self) -> bool {
         self.since(Line::V25_04)
@@ -78,11 +83,6 @@ impl Version {
     /// 25.10.0.
     pub fn leaks_missing_iso(&self) -> bool {
         self.line <= Line::V25_04 || self.full == "25.10.0"
-    }
-
-    /// Paths of ISOs and raw files must begin with `/mnt/` already for the schema. Recorded on 25.04.2.6.
-    pub fn wants_mounted_paths(&self) -> bool {
-        self.line <= Line::V25_04
     }
 
     /// A running VM is refused (errno 16) by `vm.delete` without `force`; before, it is powered off.
