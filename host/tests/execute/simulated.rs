@@ -79,6 +79,7 @@ async fn what_is_made_is_observed_and_what_is_destroyed_is_gone() {
             ],
             want_choices: true,
             want_memory: true,
+            want_virtualization: true,
             all_volumes: false,
         };
         let observed = observe(&client, &request).await.unwrap();
