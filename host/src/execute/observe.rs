@@ -18,8 +18,11 @@ pub struct ObserveRequest {
     /// Datasets whose own rows and everything below them are wanted. Names below others of them
     /// are not asked for twice.
     pub dataset_prefixes: Vec<String>,
-    /// Whether all zvols of the server are wanted, and the snapshots of those with a mark.
+    /// Whether all zvols of the server are wanted: a disk may lie anywhere.
     pub all_volumes: bool,
+    /// Whether the snapshots of the zvols with a mark are wanted as well; needed only where zvols
+    /// may be deleted.
+    pub snapshots: bool,
     /// Paths on the server whose existence matters; each is asked for once.
     pub files: Vec<String>,
     /// Whether the interfaces for NICs and the addresses for displays are wanted.
@@ -29,7 +32,8 @@ pub struct ObserveRequest {
 }
 
 /// Asks the server, all at once: one call for the VMs (for 500 of them), one per 50 dataset
-/// prefixes, one for all zvols and one for each with a mark and snapshots, two for the choices, one for the memory, one per file.
+/// prefixes, one for all zvols and, where wanted, one for each with a mark and snapshots, two for
+/// the choices, one for the memory, one per file.
 ///
 /// # Errors
 /// The first call that fails; a file that is not there is no failure.
@@ -38,9 +42,17 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         if request.dataset_prefixes.is_empty() {
             return Ok(Vec::new());
         }
-        client.query_datasets(&request.dataset_prefixes).await
+        if request.all_volumes {
+            // Zvols come with all others.
+            client.query_filesystems(&request.dataset_prefixes).await
+        } else {
+            client.query_datasets(&request.dataset_prefixes).await
+        }
     };
-    let volumes = OptionFuture::from(request.all_volumes.then(|| volumes(client)));
+    let volumes = request
+        .all_volumes
+        .then(|| volumes(client, request.snapshots));
+    let volumes = OptionFuture::from(volumes);
     let files: BTreeSet<&String> = request.files.iter().collect();
     let files = try_join_all(files.into_iter().map(|path| async move {
         let stat = client.file_stat_opt(path).await?;
@@ -65,7 +77,6 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         version: server.version.to_string(),
         hostname: server.hostname.clone(),
         vms: vms.into_iter().map(vm).collect(),
-        // The zvols come last: they have their snapshots.
         datasets: datasets
             .into_iter()
             .map(dataset)
@@ -78,8 +89,15 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
     })
 }
 
-/// All zvols, those with a mark with the names of their snapshots.
-async fn volumes(client: &Client) -> Result<Vec<(String, ObservedDataset)>, CallError> {
+/// All zvols; where wanted, those with a mark with the names of their snapshots.
+async fn volumes(
+    client: &Client,
+    snapshots: bool,
+) -> Result<Vec<(String, ObservedDataset)>, CallError> {
+    if !snapshots {
+        let found = client.query_volumes_alone().await?;
+        return Ok(found.into_iter().map(dataset).collect());
+    }
     let found = client.query_volumes().await?;
     try_join_all(found.into_iter().map(|entry| async move {
         let is_marked = mark_of(&entry).is_some();

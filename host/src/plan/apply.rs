@@ -47,7 +47,7 @@ pub fn plan_apply(
     options: &ApplyOptions<'_>,
 ) -> (Plan, Diagnostics) {
     let mut problems = Diagnostics::default();
-    let desired = settle(desired, observed);
+    let desired = settle(desired, observed, options.selection, &mut problems);
     let wanted: BTreeSet<&str> = desired.vms.iter().map(|vm| vm.name.as_str()).collect();
     check_selection(&desired, observed, options.selection, &mut problems);
 

@@ -33,6 +33,7 @@ async fn everything_asked_for_comes_with_one_call_each() {
         want_choices: true,
         want_memory: true,
         all_volumes: false,
+        snapshots: false,
     };
     let observed = observe(&server.client, &request).await.unwrap();
     assert_eq!(observed.version, "25.10.1");
