@@ -3,6 +3,9 @@
 //! Knows no client; what it needs of the server is in `Observed`.
 
 mod adopt;
+mod adopt_disks;
+#[cfg(test)]
+mod adopt_tests;
 mod apply;
 #[cfg(test)]
 mod apply_tests;
@@ -32,7 +35,8 @@ mod view;
 mod words;
 
 pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};
-pub use adopt::{AdoptPlan, AdoptRequest, AdoptVm, AdoptZvol, adopted, disks_of, plan_adopt};
+pub use adopt::{AdoptPlan, AdoptRequest, AdoptVm, AdoptZvol, adopted, plan_adopt};
+pub use adopt_disks::disks_of;
 pub use apply::{ApplyOptions, plan_apply, plan_apply_offline};
 pub use create::{plan_create, plan_create_offline};
 pub use destroy::{DestroyOptions, plan_destroy};

@@ -34,6 +34,17 @@ fn check_kept(lab: &Lab, zvols: &[&str]) {
     lab.settled(&[]);
 }
 
+/// What each zvol says that it was made for.
+fn made_for(lab: &Lab) -> Vec<(String, String)> {
+    let property = |properties: &std::collections::BTreeMap<String, String>| {
+        properties.get("tnvm:device").cloned().unwrap_or_default()
+    };
+    let zvols = lab.view().zvols.into_iter();
+    zvols
+        .map(|(name, zvol)| (name, property(&zvol.user_properties)))
+        .collect()
+}
+
 #[track_caller]
 fn check_unchanged(lab: &Lab, arguments: &[&str], code: i32, says: &[&str]) {
     let before: (WorldView, usize) = (lab.view(), lab.mutations());
@@ -97,4 +108,58 @@ fn two_zvols_of_one_disk_are_refused_and_neither_goes() {
     ];
     check_unchanged(&lab, &["create"], 4, &says);
     check_unchanged(&lab, &["apply", "--yes"], 4, &says);
+}
+
+#[test]
+fn a_disk_that_the_config_names_by_its_path_is_not_taken_for_another() {
+    let lab = Lab::of(|world| mail01(world, &["tank/golden", "tank/vms/data"]));
+    lab.config(&mail("golden: {path: tank/golden}, data: 7"));
+    let _ = lab.tnvm(&["adopt", "--yes", "mail01"]).ended(0);
+    let expected = [("tank/golden", ""), ("tank/vms/data", "disk.data")];
+    assert_eq!(
+        made_for(&lab),
+        expected.map(|(zvol, device)| (zvol.to_owned(), device.to_owned()))
+    );
+    check_kept(&lab, &["tank/golden", "tank/vms/data"]);
+}
+
+#[test]
+fn a_written_config_gives_every_disk_its_own_zvol_beside_a_shared_one() {
+    let lab = Lab::of(|world| {
+        let world = mail01(world, &["tank/shared", "tank/vms/a", "tank/vms/b"]);
+        world.vm("other", 512, &[disk("tank/shared")]).unwrap()
+    });
+    let write = ["adopt", "mail01", "--group", "lab", "--write"];
+    check_unchanged(
+        &lab,
+        &[&write[..], &["config.yaml"]].concat(),
+        0,
+        &["nothing to do"],
+    );
+    let _ = lab.tnvm(&["adopt", "--yes", "mail01"]).ended(0);
+    let expected = [
+        ("tank/shared", ""),
+        ("tank/vms/a", "disk.disk1"),
+        ("tank/vms/b", "disk.disk2"),
+    ];
+    assert_eq!(
+        made_for(&lab),
+        expected.map(|(zvol, device)| (zvol.to_owned(), device.to_owned()))
+    );
+    lab.settled(&[]);
+}
+
+#[test]
+fn a_disk_that_the_config_does_not_have_stays_unmarked() {
+    let lab = Lab::of(|world| mail01(world, &["tank/vms/a", "tank/vms/b"]));
+    lab.config(&mail("a: 7"));
+    let says = [
+        "tank/vms/b is not taken over",
+        "the config has no disk for it",
+    ];
+    lab.tnvm(&["adopt", "--yes", "mail01"]).ended(0).says(&says);
+    let _ = lab.apply(&[]).ended(0);
+    // The device goes, as the config says; the data was never tnvm's.
+    assert_eq!(lab.view().zvol_names(), ["tank/vms/a", "tank/vms/b"]);
+    lab.settled(&[]);
 }
