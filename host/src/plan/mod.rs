@@ -19,6 +19,8 @@ mod existing;
 mod golden_tests;
 mod observed;
 mod orders;
+#[cfg(test)]
+mod ownership_tests;
 mod pairing;
 mod preflight;
 mod removal;
@@ -32,6 +34,7 @@ mod tests;
 mod totals;
 mod version;
 mod view;
+mod volume_rule;
 mod words;
 
 pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};

@@ -163,3 +163,64 @@ fn a_disk_that_the_config_does_not_have_stays_unmarked() {
     assert_eq!(lab.view().zvol_names(), ["tank/vms/a", "tank/vms/b"]);
     lab.settled(&[]);
 }
+
+#[test]
+fn a_zvol_is_handed_on_to_another_vm_with_its_data() {
+    let lab = Lab::new();
+    let vms = |count: u32, disks: &str| {
+        format!(
+            "web: {{count: {count}, memory: 512MiB, disk: {{a: 1}}}}\n\
+             db: {{count: 1, memory: 512MiB, disk: {{{disks}}}}}\n"
+        )
+    };
+    let _ = lab.config(&vms(3, "own: 1")).tnvm(&["create"]).ended(0);
+    let handed = vms(2, "own: 1, x: {path: tank/kubernetes/web03-disk0}");
+    let before = lab.view().zvols["tank/kubernetes/web03-disk0"].clone();
+    // Who takes web03 away alone leaves what the config gives to another.
+    lab.config(&handed);
+    let _ = lab.apply(&["--only", "web"]).ended(0);
+    assert_eq!(lab.view().zvols["tank/kubernetes/web03-disk0"], before);
+    let _ = lab.apply(&[]).ended(0);
+    assert_eq!(lab.view().zvols["tank/kubernetes/web03-disk0"], before);
+    lab.settled(&[]);
+    // It is the group's, and goes with it.
+    check_unchanged(
+        &lab,
+        &["destroy", "--yes", "--only", "web*"],
+        4,
+        &["tank/kubernetes/web03-disk0 is also a disk of the VM `db01`"],
+    );
+    let _ = lab.tnvm(&["destroy", "--yes"]).ended(0);
+    assert_eq!(lab.view().zvol_names(), [""; 0]);
+}
+
+/// `web02` without its mark, as a person takes it away; its zvol keeps its own.
+fn given_back() -> Lab {
+    let lab = Lab::new();
+    let vms = "web: {count: 2, start: false, memory: 512MiB, disk: {a: 1}, display: false}\n";
+    let _ = lab.config(vms).tnvm(&["create"]).ended(0);
+    lab.change(|world| {
+        let id = world.vm_named("web02").unwrap();
+        let vm = world.vms.get_mut(&id).unwrap();
+        vm.config.insert("description".into(), json!("mine"));
+    });
+    lab.config(&vms.replace("count: 2", "count: 1"));
+    lab
+}
+
+#[test]
+fn a_zvol_of_a_vm_that_is_no_longer_ours_is_left_alone() {
+    let lab = given_back();
+    let says = [
+        "tank/kubernetes/web02-disk0 is left alone",
+        "web02",
+        "--release web02",
+    ];
+    check_unchanged(&lab, &["apply", "--yes"], 0, &says);
+    let before = lab.view();
+    lab.tnvm(&["destroy", "--yes"]).ended(0).says(&says);
+    let after = lab.view();
+    assert_eq!(after.vm_names(), ["web02"]);
+    assert_eq!(after.vms["web02"], before.vms["web02"]);
+    assert_eq!(after.zvol_names(), ["tank/kubernetes/web02-disk0"]);
+}
