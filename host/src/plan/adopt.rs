@@ -166,7 +166,10 @@ impl AdoptRequest<'_> {
         if let Some(mark) = vm.owner() {
             if mark.group != self.group {
                 let problem = Diagnostic::refusal(format!("belongs to the group `{}`", mark.group));
-                let help = "work on it with that group's config; to move it, take its mark out of its description on the server first";
+                let help = format!(
+                    "work on it with that group's config; to move it, give it back first: `tnvm adopt --release {} --group {}`",
+                    vm.name, mark.group
+                );
                 return Err(Box::new(problem.help(help)));
             }
             if self.vm_type.is_some_and(|wanted| wanted != mark.vm_type) {

@@ -2,7 +2,7 @@
 //! while somebody has it or gets it.
 
 use serde_json::{Value, json};
-use tnvm_simulator::{WorldBuilder, WorldView};
+use tnvm_simulator::{Fault, WorldBuilder, WorldView};
 use tnvm_suite::Lab;
 
 fn disk(zvol: &str) -> Value {
@@ -223,4 +223,75 @@ fn a_zvol_of_a_vm_that_is_no_longer_ours_is_left_alone() {
     assert_eq!(after.vm_names(), ["web02"]);
     assert_eq!(after.vms["web02"], before.vms["web02"]);
     assert_eq!(after.zvol_names(), ["tank/kubernetes/web02-disk0"]);
+}
+
+#[test]
+fn a_vm_is_given_back_as_it_is() {
+    let lab = Lab::new();
+    let vms = "web: {count: 2, start: false, protect: true, memory: 512MiB, description: mine, disk: {a: 1}, display: false}\n";
+    let _ = lab.config(vms).tnvm(&["create"]).ended(0);
+    let release = ["adopt", "--release", "web02"];
+    let says = [
+        "web02 (id",
+        "description: mine",
+        "tank/kubernetes/web02-disk0",
+    ];
+    check_unchanged(&lab, &[&release[..], &["--dry-run"]].concat(), 0, &says);
+    check_unchanged(&lab, &release, 4, &["--yes", "nothing was changed"]);
+    check_unchanged(
+        &lab,
+        &[&release[..], &["--yes", "--read-only"]].concat(),
+        4,
+        &["read-only"],
+    );
+    check_unchanged(
+        &lab,
+        &["adopt", "--release", "wbe02"],
+        2,
+        &["did you mean `web0"],
+    );
+    let mut expected = lab.view();
+    let yes = [&release[..], &["--yes"]].concat();
+    lab.tnvm(&yes)
+        .ended(0)
+        .says(&["given back: web02", "the config still has it"]);
+    let vm = expected.vms.get_mut("web02").unwrap();
+    vm.config["description"] = json!("mine");
+    let zvol = expected
+        .zvols
+        .get_mut("tank/kubernetes/web02-disk0")
+        .unwrap();
+    zvol.user_properties.clear();
+    assert_eq!(lab.view(), expected);
+    check_unchanged(&lab, &yes, 0, &["0 VMs to give back"]);
+    // Its name is in the way as long as the config says it; then it is nobody's business.
+    check_unchanged(&lab, &["apply", "--yes"], 4, &["a VM named `web02` exists"]);
+    lab.config(&vms.replace("count: 2", "count: 1"));
+    lab.settled(&[]);
+}
+
+#[test]
+fn a_release_that_is_interrupted_leaves_nothing_that_would_be_deleted() {
+    let lab = Lab::new();
+    let vms = "web: {count: 2, start: false, memory: 512MiB, disk: {a: 1}, display: false}\n";
+    let _ = lab.config(vms).tnvm(&["create"]).ended(0);
+    lab.config(&vms.replace("count: 2", "count: 1"));
+    lab.inject(Fault {
+        params_contain: Some("tnvm:owner".to_owned()),
+        ..Fault::fail("pool.dataset.update", 14, "no luck")
+    });
+    let release = ["adopt", "--release", "--yes", "web02"];
+    lab.tnvm(&release)
+        .ended(1)
+        .says(&["no luck", "takes off the rest"]);
+    let half = lab.view();
+    lab.tnvm(&["apply", "--yes"])
+        .ended(0)
+        .says(&["tank/kubernetes/web02-disk0 is left alone"]);
+    assert_eq!(lab.view(), half);
+    let _ = lab.tnvm(&release).ended(0);
+    lab.settled(&[]);
+    lab.tnvm(&["apply", "--yes"])
+        .ended(0)
+        .hides(&["left alone"]);
 }
