@@ -10,6 +10,7 @@ use super::exit::{Exit, Failure};
 use super::guard;
 use super::output::Output;
 use super::session::{self, Session};
+use super::signals;
 use crate::diagnostic::Diagnostics;
 use crate::execute::StopSignal;
 use crate::lock::Held;
@@ -71,8 +72,11 @@ impl<P: MarkPlan> Marking<'_, P> {
             show(&plan, output);
             return Err(guard::read_only());
         }
+        // What was seen before a question is old by the time of its answer.
+        let mut place = place;
         if !self.args.yes {
             confirm(&plan, output)?;
+            place = None;
         }
         let force = self.args.force_unlock;
         let (lock, observed) =
@@ -110,20 +114,23 @@ impl<P: MarkPlan> Marking<'_, P> {
     /// looked for: what is written needs nothing any more.
     async fn write(&self, plan: &P, lock: Option<Held>, output: &Output) -> Result<Exit, Failure> {
         let (stop, signal) = StopSignal::new();
-        let interrupts = tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                stop.stop();
-            }
-        });
+        let lost = lock.as_ref().map(Held::lost);
+        let losing = tokio::spawn(guard::stop_when_lost(lost, stop.clone(), *output));
+        let interrupts = signals::on_every(move || stop.stop());
         let mut left = plan.clone();
         let mut outcome = Err(Failure::Interrupted);
         for _ in 0..TRIES {
-            let done = write_all(&self.session.client, &left, &signal).await;
+            let done = tokio::select! {
+                biased;
+                () = signal.now() => break,
+                done = write_all(&self.session.client, &left, &signal) => done,
+            };
             let observed = session::observe_everything(&self.session.client).await;
             // A name that was only a mark is not known any more when that is gone.
             let rest = observed.map(|observed| (self.plan_of)(&observed).0);
             outcome = match (done, rest) {
                 (_, Ok(rest)) if rest.open().is_empty() => Ok(Exit::Done),
+                (Ok(false), Ok(_)) if signal.is_withdrawn() => Ok(Exit::Refused),
                 (Ok(false), Ok(_)) => {
                     output.note(&format!("interrupted: the same command {}", plan.goes_on()));
                     Ok(Exit::Interrupted)
@@ -153,7 +160,12 @@ impl<P: MarkPlan> Marking<'_, P> {
             break;
         }
         interrupts.abort();
-        guard::unlock(lock).await;
+        losing.abort();
+        if matches!(outcome, Err(Failure::Interrupted)) {
+            guard::leave(lock, output);
+        } else {
+            guard::unlock(lock).await;
+        }
         outcome
     }
 }

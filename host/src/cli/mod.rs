@@ -24,6 +24,7 @@ mod progress;
 mod release;
 mod run;
 mod session;
+mod signals;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
