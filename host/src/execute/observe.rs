@@ -2,7 +2,7 @@
 //!
 //! Knows what to ask and how to read marks; judges nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{OptionFuture, try_join_all};
 
@@ -16,7 +16,8 @@ use crate::truenas::{CallError, Client, DatasetEntry, DeviceEntry, VmEntry, VmSt
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObserveRequest {
     /// Datasets whose own rows and everything below them are wanted. Names below others of them
-    /// are not asked for twice.
+    /// are not asked for twice. Where zvols are to be made and all of them are asked for, the
+    /// datasets around those with a mark come as well: such a zvol may grow.
     pub dataset_prefixes: Vec<String>,
     /// Whether all zvols of the server are wanted: a disk may lie anywhere.
     pub all_volumes: bool,
@@ -33,7 +34,8 @@ pub struct ObserveRequest {
 
 /// Asks the server, all at once: one call for the VMs (for 500 of them), one per 50 dataset
 /// prefixes, one for all zvols and, where wanted, one for each with a mark and snapshots, two for
-/// the choices, one for the memory, one per file.
+/// the choices, one for the memory, one per file. Only then, and only if there are any, one per 50
+/// datasets around zvols that lie outside the prefixes.
 ///
 /// # Errors
 /// The first call that fails; a file that is not there is no failure.
@@ -72,21 +74,36 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         async { binds.await.transpose() },
         async { memory.await.transpose() },
     )?;
+    let mut datasets: BTreeMap<String, ObservedDataset> = datasets
+        .into_iter()
+        .map(dataset)
+        .chain(volumes.into_iter().flatten())
+        .collect();
+    if request.all_volumes && !request.dataset_prefixes.is_empty() {
+        let around = client.datasets_named(&unseen_parents(&datasets)).await?;
+        datasets.extend(around.into_iter().map(dataset));
+    }
     let server = client.server();
     Ok(Observed {
         version: server.version.to_string(),
         hostname: server.hostname.clone(),
         vms: vms.into_iter().map(vm).collect(),
-        datasets: datasets
-            .into_iter()
-            .map(dataset)
-            .chain(volumes.into_iter().flatten())
-            .collect(),
+        datasets,
         nic_choices: nics,
         bind_choices: binds,
         memory_available: memory,
         files: files.into_iter().collect(),
     })
+}
+
+/// The datasets around zvols with a mark that have not been seen.
+fn unseen_parents(datasets: &BTreeMap<String, ObservedDataset>) -> Vec<String> {
+    let marked = datasets.iter().filter(|(_, one)| one.mark.is_some());
+    let parents = marked.filter_map(|(name, _)| Some(name.rsplit_once('/')?.0.to_owned()));
+    let unseen: BTreeSet<String> = parents
+        .filter(|parent| !datasets.contains_key(parent))
+        .collect();
+    unseen.into_iter().collect()
 }
 
 /// All zvols; where wanted, those with a mark with the names of their snapshots.

@@ -23,6 +23,8 @@ mod orders;
 mod ownership_tests;
 mod pairing;
 mod preflight;
+#[cfg(test)]
+mod preflight_tests;
 mod release;
 mod removal;
 mod render;

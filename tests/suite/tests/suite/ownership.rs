@@ -58,6 +58,12 @@ fn a_disk_outside_the_pool_path_is_found_by_create_as_by_plan() {
     lab.config(&mail("disk0: 7"));
     let _ = lab.tnvm(&["adopt", "--yes", "mail01"]).ended(0);
     check_kept(&lab, &["storage/mail_data"]);
+    // It grows where it is, as far as there is room.
+    let _ = lab.config(&mail("disk0: 8")).apply(&[]).ended(0);
+    assert_eq!(lab.view().zvols["storage/mail_data"].volsize, 8 << 30);
+    lab.settled(&[]);
+    lab.config(&mail("disk0: 90TiB"));
+    check_unchanged(&lab, &["apply", "--yes"], 2, &["free in storage"]);
 }
 
 #[test]
