@@ -139,12 +139,13 @@ impl Session {
     }
 }
 
-/// Everything that a create compares with.
+/// Everything that a create compares with: all zvols of the server too, since a VM may have its
+/// disks outside `storage.pool_path`.
 pub(super) async fn observe_for(client: &Client, desired: &Desired) -> Result<Observed, Failure> {
     observe_around(client, desired, false).await
 }
 
-/// Everything that an apply compares with: besides, all zvols of the server.
+/// Everything that an apply compares with: besides, the snapshots of what it may remove.
 pub(super) async fn observe_all_for(
     client: &Client,
     desired: &Desired,
@@ -155,7 +156,7 @@ pub(super) async fn observe_all_for(
 async fn observe_around(
     client: &Client,
     desired: &Desired,
-    all_volumes: bool,
+    snapshots: bool,
 ) -> Result<Observed, Failure> {
     let devices = || desired.vms.iter().flat_map(|vm| &vm.devices);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -182,7 +183,8 @@ async fn observe_around(
         want_choices: true,
         want_memory: true,
         want_virtualization: true,
-        all_volumes,
+        all_volumes: true,
+        snapshots,
     };
     observe(client, &request)
         .await
@@ -193,6 +195,7 @@ async fn observe_around(
 pub(super) async fn observe_everything(client: &Client) -> Result<Observed, Failure> {
     let request = ObserveRequest {
         all_volumes: true,
+        snapshots: true,
         ..ObserveRequest::default()
     };
     observe(client, &request)

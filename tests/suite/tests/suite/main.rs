@@ -24,6 +24,7 @@ mod layers;
 mod login;
 mod matrix;
 mod original;
+mod ownership;
 mod plugins;
 mod secrets;
 mod versions;
