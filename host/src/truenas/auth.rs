@@ -38,6 +38,13 @@ impl Credentials {
         matches!(self, Self::ApiKey { .. })
     }
 
+    /// How many calls a login takes that the server counts.
+    pub(super) fn login_calls(&self) -> usize {
+        match self {
+            Self::ApiKey { .. } | Self::Password { .. } => 1,
+        }
+    }
+
     /// The argument of `auth.login_ex`. `user_info` would be 8 KiB that nobody reads;
     /// `reconnect_token` is an unknown member up to 25.10 and so not sent.
     pub(super) fn login_argument(&self) -> Value {

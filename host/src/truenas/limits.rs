@@ -14,6 +14,18 @@ pub(super) const FRAME_AFTER_LOGIN: usize = 65_536;
 /// and would take the room up to 20 from calls that we gave up on and that still run.
 pub(super) const CALLS: usize = 14;
 
+/// Calls that the server runs at once on a connection. Where more are wanted, another connection
+/// runs as many again.
+pub(super) const RUNNING: usize = 10;
+
+/// Connections of a client at most. The middleware runs all calls on one machine: with more, calls
+/// only wait there instead of here, and the logins after a restart come near [`LOGINS`].
+pub(super) const CONNECTIONS: usize = 8;
+
+/// Login calls of a client within a minute, over all its connections. The server refuses the 21st
+/// of an address; four are left to a browser or another tnvm behind the same address.
+pub(super) const LOGINS: usize = 16;
+
 /// Bytes of a frame that we accept. Answers have no limit of their own: 10 000 VMs with devices
 /// are about 30 MiB. More than this is a fault and must not eat the machine's memory.
 pub(super) const INCOMING: usize = 64 << 20;

@@ -4,6 +4,7 @@
 
 mod allowed;
 mod auth;
+mod backoff;
 mod client;
 mod connect;
 mod connect_error;
@@ -14,9 +15,15 @@ mod fingerprint;
 mod frame;
 mod jobs;
 mod limits;
+mod lines;
+#[cfg(test)]
+mod lines_tests;
+mod login_budget;
 mod loss;
 mod method;
 mod methods;
+#[cfg(test)]
+mod nas;
 mod observer;
 mod options;
 mod pending;
@@ -33,6 +40,7 @@ mod version;
 
 pub use allowed::{Allowed, Forbidden, Purpose};
 pub use auth::{Credentials, LoginRefusal};
+pub use backoff::Jitter;
 pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
 pub use endpoint::{Endpoint, EndpointError};

@@ -13,6 +13,7 @@ use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
+use super::login_budget::LoginBudget;
 use super::method::Method;
 use super::options::ConnectOptions;
 use super::profile;
@@ -82,19 +83,23 @@ pub(super) struct Opened {
     pub(super) clock: Clock,
 }
 
-/// Connects and logs in: exactly one login, whatever the answer.
+/// Connects and logs in: exactly one login, whatever the answer, when the budget has room for it.
 pub(super) async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
     counters: Arc<Counters>,
+    budget: &Arc<LoginBudget>,
 ) -> Result<Opened, ConnectError> {
     check_plaintext(endpoint, credentials, options)?;
+    // Before there is a socket: the server does not wait long for a login.
+    let login = budget.reserve(credentials.login_calls()).await;
     let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
     let connection = match connect::open(endpoint, &options.tls, only_loopback).await? {
         Socket::Plain(socket) => Connection::start(*socket, options, counters),
         Socket::Tls(socket) => Connection::start(*socket, options, counters),
     };
+    login.spend();
     enter(connection, endpoint, credentials).await
 }
 
