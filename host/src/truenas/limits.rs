@@ -44,6 +44,13 @@ pub(super) const VM_PAGE: usize = 500;
 /// Dataset rows per page: about 3 MiB. Every page makes the server walk ZFS again, so few.
 pub(super) const DATASET_PAGE: usize = 5000;
 
+/// How often a query of several pages begins anew because rows came or went between two of them.
+pub(super) const PAGES_ANEW: u32 = 3;
+
+/// Rows of one query at most; the largest server has some ten thousand datasets. More are a fault,
+/// and must not eat the machine's memory.
+pub(super) const ROWS: usize = 200_000;
+
 /// Dataset names per query, so that the frame stays below [`FRAME_AFTER_LOGIN`]: two filters of a
 /// name of at most 255 characters each are 0.6 KiB.
 pub(super) const DATASETS_PER_QUERY: usize = 50;
