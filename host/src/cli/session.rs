@@ -84,6 +84,7 @@ pub(super) async fn open(
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
+            insecure: None,
         },
         allow_plaintext: global.allow_plaintext,
         allowed: Allowed::of(purpose).read_only(global.read_only),

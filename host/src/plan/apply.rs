@@ -13,6 +13,7 @@ use super::settle::settle;
 use super::step::{Plan, PlanKind, VmPlan};
 use crate::diagnostic::Diagnostics;
 use crate::mark::Mark;
+use crate::release::Release;
 use crate::resolve::{Desired, DesiredVm};
 
 /// What an apply may do, and to which VMs.
@@ -52,6 +53,7 @@ pub fn plan_apply(
     check_selection(&desired, observed, options.selection, &mut problems);
 
     let found = by_name(observed);
+    let release = Release::of_text(&observed.version);
     let rule = VolumeRule::new(observed, options.with_snapshots);
     let mut vms = Vec::with_capacity(desired.vms.len());
     for vm in &desired.vms {
@@ -67,6 +69,7 @@ pub fn plan_apply(
                     found,
                     mark: &mark,
                     observed,
+                    release: &release,
                     options,
                     rule: &rule,
                 };

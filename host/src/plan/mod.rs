@@ -27,7 +27,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod totals;
-mod version;
 mod view;
 mod words;
 

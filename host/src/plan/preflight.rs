@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::claims;
 use super::observed::Observed;
 use super::step::{Plan, Step};
-use super::version::version_of;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::release::Release;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
 /// The share of a dataset's free space that one zvol may take (`pool.dataset.create`, all
@@ -118,11 +118,11 @@ fn cdrom_problem(path: &str, observed: &Observed) -> Option<Diagnostic> {
                 .help("upload the image, or correct `storage.cdrom_path` or `cdrom`; `cdrom: false` leaves the CD-ROM out"),
         );
     }
-    // `vm.device.create` from 25.10.1 on wants the image in a dataset below the pool's root.
     let directly_in_pool = path
         .strip_prefix("/mnt/")
         .is_some_and(|rest| rest.matches('/').count() == 1);
-    (directly_in_pool && version_of(&observed.version) >= (25, 10, 1)).then(|| {
+    let refused = directly_in_pool && Release::of_text(&observed.version).wants_cdrom_below_root();
+    refused.then(|| {
         Diagnostic::error(format!(
             "{path} lies in the root dataset of its pool, which TrueNAS {} refuses for a CD-ROM",
             observed.version

@@ -90,7 +90,13 @@ impl Purpose {
 /// The methods that never change a VM or a dataset: every command may call them.
 const READS: &[Method] = &[
     Method::Login,
+    Method::LoginContinue,
+    Method::LegacyLogin,
+    Method::LegacyKeyLogin,
     Method::Logout,
+    Method::MechanismChoices,
+    Method::GenerateToken,
+    Method::Me,
     Method::GetJobs,
     Method::Subscribe,
     Method::FileStat,
@@ -200,7 +206,13 @@ mod tests {
         const APPLY: [bool; 5] = [false, false, false, true, false];
         &[
             (Method::Login, EVERYBODY),
+            (Method::LoginContinue, EVERYBODY),
+            (Method::LegacyLogin, EVERYBODY),
+            (Method::LegacyKeyLogin, EVERYBODY),
             (Method::Logout, EVERYBODY),
+            (Method::MechanismChoices, EVERYBODY),
+            (Method::GenerateToken, EVERYBODY),
+            (Method::Me, EVERYBODY),
             (Method::GetJobs, EVERYBODY),
             (Method::Subscribe, EVERYBODY),
             (Method::FileStat, EVERYBODY),

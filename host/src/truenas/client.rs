@@ -15,15 +15,17 @@ use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs::Job;
 use super::lines::Lines;
-use super::login_budget::LoginBudget;
+use super::login::Login;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::Profile;
 use super::reconnect::{Line, Opener};
-use super::session::{self, Clock, ServerInfo};
+use super::session::{self, Clock, Past, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
+use super::transport::Transport;
+use crate::release::Release;
 
 /// One or several connections to a server, logged in. Cloning is cheap; all clones share the
 /// connections, which end with the last of them or with [`logout`](Self::logout). A connection that
@@ -41,6 +43,8 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    login: Login,
+    transport: Transport,
     allowed: Allowed,
     observed: Option<Observed>,
 }
@@ -88,7 +92,7 @@ impl Client {
         let opened = open().await?;
         let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
-        let profile = Profile::new(&server.version);
+        let profile = Profile::new(Release::nearest(&server.version));
         let observed = options.audit.clone().map(|observer| Observed {
             observer,
             endpoint: endpoint.to_string(),
@@ -110,6 +114,8 @@ impl Client {
                 call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                login: opened.login,
+                transport: opened.transport,
                 allowed: options.allowed,
                 observed,
             }),
@@ -142,7 +148,7 @@ impl Client {
 
     /// What may not be sent is refused here, before anything else.
     fn check(&self, method: Method) -> Result<(), CallError> {
-        if method == Method::Login {
+        if method.is_login() {
             return Err(CallError::TwoLogins);
         }
         let allowed = self.shared.allowed.check(method);
@@ -246,6 +252,18 @@ impl Client {
         &self.shared.endpoint
     }
 
+    /// How the first login was done.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.shared.login
+    }
+
+    /// The way to the server, as it was at first.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.shared.transport
+    }
+
     /// What was sent and received so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
@@ -275,6 +293,12 @@ impl Client {
             connection.close().await;
         }))
         .await;
+    }
+
+    /// What the server's version has.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        self.shared.profile.release()
     }
 
     pub(super) fn profile(&self) -> &Profile {
@@ -308,14 +332,13 @@ fn opener(
     counters: &Arc<Counters>,
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
-    let counters = Arc::clone(counters);
-    let budget = Arc::<LoginBudget>::default();
+    let (counters, past) = (Arc::clone(counters), Arc::<Past>::default());
     Arc::new(move || {
-        let (how, counters, budget) =
-            (Arc::clone(&how), Arc::clone(&counters), Arc::clone(&budget));
+        let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
+        let past = Arc::clone(&past);
         Box::pin(async move {
             let (endpoint, credentials, options) = &*how;
-            session::open(endpoint, credentials, options, counters, &budget).await
+            session::open(endpoint, credentials, options, counters, &past).await
         })
     })
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tracing::Instrument;
 
 use super::error::{CallError, classify};
-use super::frame;
+use super::frame::{GREETING, Protocol};
 use super::jobs::JobBoard;
 use super::limits;
 use super::loss::DisconnectReason;
@@ -27,6 +27,7 @@ use super::timeouts;
 /// One connection, logged in or not.
 #[derive(Debug)]
 pub(super) struct Connection {
+    protocol: Protocol,
     commands: mpsc::UnboundedSender<Command>,
     shared: Arc<Shared>,
     /// One permit per call in flight.
@@ -41,6 +42,7 @@ impl Connection {
     /// Gives the socket to a task of its own.
     pub(super) fn start<S>(
         socket: WebSocketStream<S>,
+        protocol: Protocol,
         options: &ConnectOptions,
         counters: Arc<Counters>,
     ) -> Self
@@ -53,8 +55,10 @@ impl Connection {
             counters,
             ..Shared::default()
         });
-        tokio::spawn(Task::new(socket, receiver, Arc::clone(&shared), done_sender).run());
+        let task = Task::new(socket, protocol, receiver, Arc::clone(&shared), done_sender);
+        tokio::spawn(task.run());
         Self {
+            protocol,
             commands,
             shared,
             gate: Semaphore::new(options.calls_per_connection()),
@@ -63,6 +67,20 @@ impl Connection {
             call_timeout: options.call_timeout,
             done,
         }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Says what the protocol wants to be said first, and waits for the answer.
+    pub(super) async fn greet(&self) -> Result<(), CallError> {
+        let Some(frame) = self.protocol.greeting() else {
+            return Ok(());
+        };
+        // Errors name the method that comes next.
+        let answer = self.exchange(GREETING, frame, Method::LegacyLogin, timeouts::UPGRADE);
+        answer.await.map(drop)
     }
 
     /// From now on frames may have their full length.
@@ -105,7 +123,7 @@ impl Connection {
 
     async fn once(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = frame::request(id, method, params);
+        let frame = self.protocol.request(id, method, params);
         limits::check_frame(&frame, self.logged_in.load(Ordering::Relaxed)).map_err(|error| {
             CallError::TooLarge {
                 method,
@@ -113,6 +131,17 @@ impl Connection {
                 limit: error.limit,
             }
         })?;
+        self.exchange(id, frame, method, self.time(method)).await
+    }
+
+    /// Sends one frame and waits for its answer.
+    async fn exchange(
+        &self,
+        id: u64,
+        frame: String,
+        method: Method,
+        after: Duration,
+    ) -> Result<Value, CallError> {
         let bytes = frame.len();
         let (waiter, answer) = oneshot::channel();
         let command = Command::Call { id, frame, waiter };
@@ -124,7 +153,7 @@ impl Connection {
             id,
             connection: self,
         };
-        let (begin, after) = (Instant::now(), self.time(method));
+        let begin = Instant::now();
         let outcome = timeout(after, answer).await;
         let ms = begin.elapsed().as_millis();
         tracing::debug!(
@@ -212,7 +241,12 @@ mod tests {
         let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         (
-            Connection::start(client, &ConnectOptions::default(), Arc::default()),
+            Connection::start(
+                client,
+                Protocol::JsonRpc,
+                &ConnectOptions::default(),
+                Arc::default(),
+            ),
             server,
         )
     }

@@ -89,24 +89,23 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// The login begins: its calls count from now, whatever becomes of them.
-    pub(super) fn spend(mut self) {
+    /// A login was made, of so many calls; of all that were kept where that is not known. They count
+    /// from now, whatever became of them.
+    pub(super) fn spend(self, calls: Option<usize>) {
         let now = Instant::now();
-        let calls = std::mem::take(&mut self.calls);
+        let calls = calls.unwrap_or(self.calls);
         let mut counted = self.budget.counted();
-        counted.reserved = counted.reserved.saturating_sub(calls);
         counted.spent.extend(std::iter::repeat_n(now, calls));
+        // Dropped now: what was kept is free.
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if self.calls > 0 {
-            let mut counted = self.budget.counted();
-            counted.reserved = counted.reserved.saturating_sub(self.calls);
-            drop(counted);
-            self.budget.freed.notify_waiters();
-        }
+        let mut counted = self.budget.counted();
+        counted.reserved = counted.reserved.saturating_sub(self.calls);
+        drop(counted);
+        self.budget.freed.notify_waiters();
     }
 }
 
@@ -121,7 +120,7 @@ mod tests {
         let budget = Arc::new(LoginBudget::default());
         let mut made = Vec::new();
         for _ in 0..100 {
-            budget.reserve(1).await.spend();
+            budget.reserve(1).await.spend(None);
             made.push(Instant::now());
             tokio::time::sleep(Duration::from_millis(70)).await;
         }
@@ -139,7 +138,7 @@ mod tests {
         let budget = Arc::new(LoginBudget::default());
         let begin = Instant::now();
         for _ in 0..limits::LOGINS {
-            budget.reserve(1).await.spend();
+            budget.reserve(1).await.spend(None);
         }
         assert_eq!(begin.elapsed(), Duration::ZERO);
     }
@@ -149,11 +148,21 @@ mod tests {
         let budget = Arc::new(LoginBudget::default());
         let begin = Instant::now();
         for _ in 0..limits::LOGINS / 2 {
-            budget.reserve(2).await.spend();
+            budget.reserve(2).await.spend(None);
         }
         assert_eq!(begin.elapsed(), Duration::ZERO);
-        budget.reserve(2).await.spend();
+        budget.reserve(2).await.spend(None);
         assert!(begin.elapsed() > timeouts::LOGIN_WINDOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_took_fewer_calls_counts_as_it_was() {
+        let budget = Arc::new(LoginBudget::default());
+        let begin = Instant::now();
+        for _ in 0..limits::LOGINS - 1 {
+            budget.reserve(2).await.spend(Some(1));
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -166,7 +175,7 @@ mod tests {
         let begin = Instant::now();
         let waiting = {
             let budget = Arc::clone(&budget);
-            tokio::spawn(async move { budget.reserve(1).await.spend() })
+            tokio::spawn(async move { budget.reserve(1).await.spend(None) })
         };
         tokio::time::sleep(Duration::from_millis(10)).await;
         held.clear();

@@ -11,8 +11,20 @@ use super::timeouts;
 pub enum Method {
     /// `auth.login_ex`: the one login.
     Login,
+    /// `auth.login_ex_continue`: the one-time code of a login.
+    LoginContinue,
+    /// `auth.login`: the login by password of 24.10.
+    LegacyLogin,
+    /// `auth.login_with_api_key`: the login by key of 24.10.
+    LegacyKeyLogin,
     /// `auth.logout`.
     Logout,
+    /// `auth.mechanism_choices`: which logins the server takes.
+    MechanismChoices,
+    /// `auth.generate_token`: lets another connection in.
+    GenerateToken,
+    /// `auth.me`: who we are, and our roles.
+    Me,
     /// `core.get_jobs`: looks jobs up.
     GetJobs,
     /// `core.subscribe`: asks for events.
@@ -79,7 +91,13 @@ impl Method {
     /// All of them, in the order of their declaration.
     pub const ALL: &[Self] = &[
         Self::Login,
+        Self::LoginContinue,
+        Self::LegacyLogin,
+        Self::LegacyKeyLogin,
         Self::Logout,
+        Self::MechanismChoices,
+        Self::GenerateToken,
+        Self::Me,
         Self::GetJobs,
         Self::Subscribe,
         Self::FileStat,
@@ -117,7 +135,13 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "auth.login_ex",
+            Self::LoginContinue => "auth.login_ex_continue",
+            Self::LegacyLogin => "auth.login",
+            Self::LegacyKeyLogin => "auth.login_with_api_key",
             Self::Logout => "auth.logout",
+            Self::MechanismChoices => "auth.mechanism_choices",
+            Self::GenerateToken => "auth.generate_token",
+            Self::Me => "auth.me",
             Self::GetJobs => "core.get_jobs",
             Self::Subscribe => "core.subscribe",
             Self::FileStat => "filesystem.stat",
@@ -172,6 +196,15 @@ impl Method {
         )
     }
 
+    /// Whether it logs in.
+    #[must_use]
+    pub const fn is_login(self) -> bool {
+        matches!(
+            self,
+            Self::Login | Self::LoginContinue | Self::LegacyLogin | Self::LegacyKeyLogin
+        )
+    }
+
     /// Whether it answers with the id of a job instead of its result.
     #[must_use]
     pub const fn is_job(self) -> bool {
@@ -182,7 +215,12 @@ impl Method {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         match self {
-            Self::Login => timeouts::LOGIN,
+            // Before the login the rate limit sleeps before it answers.
+            Self::Login
+            | Self::LoginContinue
+            | Self::LegacyLogin
+            | Self::LegacyKeyLogin
+            | Self::MechanismChoices => timeouts::LOGIN,
             Self::Logout => timeouts::LOGOUT,
             Self::VmCreate => timeouts::VM_CREATE,
             Self::VmStart => timeouts::VM_START,
@@ -202,7 +240,9 @@ impl Method {
             | Self::DiskChoices
             | Self::FileStat
             | Self::FileSystemStat
+            | Self::GenerateToken
             | Self::GetJobs
+            | Self::Me
             | Self::NicChoices
             | Self::PciChoices
             | Self::Subscribe

@@ -21,9 +21,12 @@ use super::client::Client;
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::frame::Protocol;
+use super::login::{Entry, KeyLogin};
 use super::options::ConnectOptions;
-use super::session;
+use super::session::{self, Past};
 use super::stats::Counters;
+use super::transport::Transport;
 
 /// What the server does about a call.
 pub(super) enum Act {
@@ -107,6 +110,7 @@ impl Nas {
         tokio::spawn(self.clone().serve(number, server));
         let connection = Connection::start(
             client,
+            Protocol::JsonRpc,
             &ConnectOptions::default(),
             Arc::clone(&self.counters),
         );
@@ -114,7 +118,14 @@ impl Nas {
             username: "admin".into(),
             password: "x".into(),
         };
-        session::enter(connection, endpoint, &credentials).await
+        let entry = Entry {
+            endpoint,
+            credentials: &credentials,
+            key_login: KeyLogin::Auto,
+            otp: None,
+            transport: &Transport::default(),
+        };
+        session::enter(connection, &entry, &Past::default()).await
     }
 
     async fn serve(self, number: usize, socket: WebSocketStream<DuplexStream>) {

@@ -24,6 +24,8 @@ pub(crate) const ENOTDIR: i32 = 20;
 pub(crate) const EINVAL: i32 = 22;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
+/// The host is set to a level of security that forbids it.
+pub(crate) const EOPNOTSUPP: i32 = 95;
 /// The method exists but not in this API version.
 pub(crate) const ENOMETHOD: i32 = 201;
 /// Nobody is logged in on the connection.
@@ -240,7 +242,7 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         28 => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
         74 => "EBADMSG",
-        95 => "EOPNOTSUPP",
+        EOPNOTSUPP => "EOPNOTSUPP",
         110 => "ETIMEDOUT",
         ENOMETHOD => "ENOMETHOD",
         ENOTAUTHENTICATED => "ENOTAUTHENTICATED",

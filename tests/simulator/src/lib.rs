@@ -36,6 +36,7 @@ mod query;
 mod random;
 mod rules;
 mod schema;
+mod scram;
 mod server;
 mod session;
 mod state;
@@ -50,7 +51,8 @@ pub use state::ConnectionId;
 pub use tls::{Certificate, TlsError};
 pub use version::{Line, UnknownVersion, Version};
 pub use world::{
-    ActiveConfig, ApiKey, Dataset, Device, DeviceView, Event, Interface, InterfaceKind, Kind, Pace,
-    PciDevice, Pool, Power, Role, Snapshot, Token, UsbDevice, User, Vm, VmView, World,
-    WorldBuilder, WorldError, WorldFile, WorldView, ZvolView,
+    ActiveConfig, ApiKey, Assurance, Dataset, Device, DeviceView, Event, FEWEST_SCRAM_ITERATIONS,
+    Interface, InterfaceKind, Kind, Logins, Pace, PciDevice, Pool, Power, Role, SCRAM_ITERATIONS,
+    Snapshot, Token, TwoFactor, UsbDevice, User, Vm, VmView, World, WorldBuilder, WorldError,
+    WorldFile, WorldView, ZvolView,
 };

@@ -10,6 +10,7 @@ use crate::faults::Faults;
 use crate::jobs::Jobs;
 use crate::journal::Journal;
 use crate::limiter::RateLimiter;
+use crate::scram::Verifier;
 use crate::session::Session;
 use crate::world::{Event, World};
 
@@ -34,6 +35,10 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) limiter: RateLimiter,
+    /// What SCRAM logins are checked with, by API key; derived at the first of them.
+    pub(crate) verifiers: BTreeMap<String, Verifier>,
+    /// SHA-256 of the certificate in use, for channel binding.
+    pub(crate) certificate: Option<Vec<u8>>,
     /// Which life of the middleware this is; grows with every restart.
     pub(crate) life: u64,
     last_connection: ConnectionId,
@@ -50,6 +55,8 @@ impl State {
             journal: Journal::default(),
             faults,
             limiter: RateLimiter::default(),
+            verifiers: BTreeMap::new(),
+            certificate: None,
             life: 0,
             last_connection: 0,
         }

@@ -22,12 +22,19 @@ World file (YAML or JSON; every key optional, unknown keys are errors, names rep
   snapshots: [tank/vms/z@s]
   files: [/mnt/tank/iso/x.iso, {path: /mnt/tank/iso/y.iso, size: 1048576}]
   interfaces: [{name: br5, kind: bridge, members: [], addresses: [10.0.0.2/24], dhcp_addresses: [], description: \"\"}]
-  users: [{name: joe, password: p, role: full_admin, api_key: null}]
+  users: [{name: joe, password: p, role: full_admin, api_key: null, api_key_expired: false, expired: false}]
+  users: [{name: ann, password: p, roles: [VM_WRITE, POOL_READ], otp_secret: BASE32, otp_codes: [\"424242\"], otp_window: 1}]
+  logins: {scram_iterations: 500000, assurance_level: 1, redirect: [\"https://10.0.0.2\"], trust_loopback: true,
+           session_seconds: 2592000, session_idle_seconds: 1800}
   usb: [{name: usb_1_3, vendor_id: \"0x1\", product_id: \"0x2\", vendor: V, product: P}]
   pci: [{name: pci_0000_02_00_0, controller_type: T, vendor: V, product: P, available: true}]
   vms: [{name: web, memory: 512, settings: {cores: 2}, running: true, ignores_acpi: false, fails_to_start: null,
          devices: [{dtype: NIC, type: VIRTIO, nic_attach: br0}]}]
-  Roles: full_admin, readonly, nothing. Interface kinds: physical, bridge, bond, vlan.
+  Roles: full_admin, readonly, nothing; `roles` takes the server's names instead. A user with `otp_secret`
+  or `otp_codes` is asked for a one-time code; the secret is base32, as an authenticator app takes it.
+  redirect makes the host a standby node; assurance_level 2 is STIG mode; trust_loopback: false treats
+  clients on this machine as strangers, whose API keys are revoked when they come without TLS.
+  Interface kinds: physical, bridge, bond, vlan.
 
 Fault script (YAML or JSON, a list):
   - {method: vm.device.create, params_contain: DISK, occurrence: 2, effect: {fail: {errno: 14, text: no luck}}}

@@ -181,19 +181,28 @@ fn admit(
         method.mutates,
         in_flight,
     );
-    let Some(session) = state.sessions.get(&connection) else {
+    let now = Instant::now();
+    let Some(session) = state.sessions.get_mut(&connection) else {
         return Admission::Refused(Failure::not_authenticated());
     };
+    if let Some(login) = &mut session.login {
+        if login.has_expired(&state.world.logins, now) {
+            session.log_out();
+            // Code reading: `auth.py`; the words are ours.
+            return Admission::Refused(Failure::call(EACCES, "Session expired"));
+        }
+        login.last_used = now;
+    }
     match (method.access, &session.login) {
         (Access::Roles(_), None) => return Admission::Refused(Failure::not_authenticated()),
-        (Access::Roles(roles), Some(login)) if !login.role.covers(roles) => {
+        (Access::Roles(roles), Some(login)) if !login.may(roles) => {
             return Admission::Refused(Failure::call(EACCES, "Not authorized"));
         }
         (Access::Anonymous, None)
             if state.world.rate_limit
                 && state
                     .limiter
-                    .is_exceeded(method.name, session.peer.ip(), Instant::now()) =>
+                    .is_exceeded(method.name, session.peer.ip(), now) =>
         {
             return Admission::Throttled;
         }

@@ -111,10 +111,9 @@ impl Simulator {
         for fault in options.faults {
             faults.add(fault);
         }
-        let shared = Arc::new(Shared::new(
-            State::new(options.world, faults),
-            options.latency,
-        ));
+        let mut state = State::new(options.world, faults);
+        state.certificate = certificate.as_ref().map(Certificate::hash);
+        let shared = Arc::new(Shared::new(state, options.latency));
         let listener = tokio::spawn(listener::serve(socket, acceptor, Arc::clone(&shared)));
         tracing::info!(%address, tls = certificate.is_some(), "simulator listens");
         Ok(Running {
