@@ -12,7 +12,7 @@ use crate::audit::AuditLog;
 use crate::config::{self, Config, Environment};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
-use crate::plan::{Observed, ObservedVm};
+use crate::plan::{Observed, ObservedVm, Plan};
 use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
@@ -78,6 +78,10 @@ pub(super) async fn open(
             Some(1) => 1,
             _ => default.concurrency,
         },
+        connections: match vms_at_once {
+            Some(1) => 1,
+            _ => global.connections.into(),
+        },
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
@@ -133,6 +137,14 @@ fn warn_of_unknown(release: &Release, output: &Output) {
 }
 
 impl Session {
+    /// This is about to be carried out: further connections, where they are allowed and there is
+    /// work for them, are made meanwhile.
+    pub(super) fn expect(&self, plan: &Plan, concurrency: Option<u16>) {
+        let steps = plan.vms.iter().map(|vm| vm.steps.len()).sum();
+        let at_once = concurrency.map_or(usize::MAX, usize::from);
+        self.client.expect_calls(at_once.min(steps));
+    }
+
     /// Logs out.
     pub(super) async fn close(self) {
         self.client.logout().await;

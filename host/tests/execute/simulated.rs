@@ -20,6 +20,12 @@ pub(crate) async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client
         ..Options::with_world(world)
     };
     let simulator = Simulator::start(options).await.unwrap();
+    let client = client_of(&simulator).await;
+    (simulator, client)
+}
+
+/// A client of its administrator that may do anything.
+pub(crate) async fn client_of(simulator: &Running) -> Client {
     let credentials = Credentials::ApiKey {
         username: "truenas_admin".into(),
         key: simulator.api_key().into(),
@@ -29,10 +35,9 @@ pub(crate) async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client
         allowed: Allowed::everything(),
         ..ConnectOptions::default()
     };
-    let client = Client::connect(&endpoint, &credentials, &options)
+    Client::connect(&endpoint, &credentials, &options)
         .await
-        .unwrap();
-    (simulator, client)
+        .unwrap()
 }
 
 /// The plan of `creation`, with what a real server wants of VMs and devices.
