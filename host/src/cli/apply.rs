@@ -106,11 +106,15 @@ impl Apply<'_> {
             return Err(guard::read_only());
         }
         let ask = !self.args.yes && !costs(&plan).is_empty();
+        // What was seen before a question is old by the time of its answer.
+        let mut place = place;
         if ask {
             confirm(&plan, &observed, output)?;
+            place = None;
         }
         let mut lock = None;
         if !plan.is_empty() {
+            self.session.expect(&plan, self.args.concurrency);
             let force = self.args.force_unlock;
             let (held, observed) =
                 guard::lock(self.session, place, &plan.group, force, output, observe).await?;

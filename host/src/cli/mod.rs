@@ -14,14 +14,17 @@ mod exit;
 mod guard;
 mod list;
 mod logging;
+mod marking;
 mod mask;
 mod output;
 mod plan;
 mod plugin;
 mod prepare;
 mod progress;
+mod release;
 mod run;
 mod session;
+mod signals;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

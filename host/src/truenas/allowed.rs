@@ -53,6 +53,8 @@ impl Purpose {
             Self::Destroy => &[
                 Method::DatasetDelete,
                 Method::DatasetUpdate,
+                Method::SnapshotDelete,
+                Method::ZfsSnapshotDelete,
                 Method::VmDelete,
                 Method::VmPowerOff,
             ],
@@ -63,6 +65,8 @@ impl Purpose {
                 Method::DeviceCreate,
                 Method::DeviceDelete,
                 Method::DeviceUpdate,
+                Method::SnapshotDelete,
+                Method::ZfsSnapshotDelete,
                 Method::VmCreate,
                 Method::VmDelete,
                 Method::VmPowerOff,
@@ -90,7 +94,13 @@ impl Purpose {
 /// The methods that never change a VM or a dataset: every command may call them.
 const READS: &[Method] = &[
     Method::Login,
+    Method::LoginContinue,
+    Method::LegacyLogin,
+    Method::LegacyKeyLogin,
     Method::Logout,
+    Method::MechanismChoices,
+    Method::GenerateToken,
+    Method::Me,
     Method::GetJobs,
     Method::Subscribe,
     Method::FileStat,
@@ -104,7 +114,9 @@ const READS: &[Method] = &[
     Method::VmAvailableMemory,
     Method::VmQuery,
     Method::VmStatus,
+    Method::VmVirtualization,
     Method::BindChoices,
+    Method::DeviceQuery,
     Method::DiskChoices,
     Method::NicChoices,
     Method::PciChoices,
@@ -195,12 +207,19 @@ mod tests {
         const EVERYBODY: [bool; 5] = [true; 5];
         const MAKERS: [bool; 5] = [false, true, false, true, false];
         const REMOVERS: [bool; 5] = [false, true, true, true, false];
+        const SNAPSHOT_REMOVERS: [bool; 5] = [false, false, true, true, false];
         const CHANGERS: [bool; 5] = [false, true, true, true, true];
         const UPDATERS: [bool; 5] = [false, false, false, true, true];
         const APPLY: [bool; 5] = [false, false, false, true, false];
         &[
             (Method::Login, EVERYBODY),
+            (Method::LoginContinue, EVERYBODY),
+            (Method::LegacyLogin, EVERYBODY),
+            (Method::LegacyKeyLogin, EVERYBODY),
             (Method::Logout, EVERYBODY),
+            (Method::MechanismChoices, EVERYBODY),
+            (Method::GenerateToken, EVERYBODY),
+            (Method::Me, EVERYBODY),
             (Method::GetJobs, EVERYBODY),
             (Method::Subscribe, EVERYBODY),
             (Method::FileStat, EVERYBODY),
@@ -209,6 +228,8 @@ mod tests {
             (Method::DatasetDelete, REMOVERS),
             (Method::DatasetQuery, EVERYBODY),
             (Method::DatasetUpdate, CHANGERS),
+            (Method::SnapshotDelete, SNAPSHOT_REMOVERS),
+            (Method::ZfsSnapshotDelete, SNAPSHOT_REMOVERS),
             (Method::SnapshotQuery, EVERYBODY),
             (Method::ZfsSnapshotQuery, EVERYBODY),
             (Method::SystemHostId, EVERYBODY),
@@ -223,9 +244,11 @@ mod tests {
             (Method::VmStatus, EVERYBODY),
             (Method::VmStop, APPLY),
             (Method::VmUpdate, UPDATERS),
+            (Method::VmVirtualization, EVERYBODY),
             (Method::BindChoices, EVERYBODY),
             (Method::DeviceCreate, MAKERS),
             (Method::DeviceDelete, MAKERS),
+            (Method::DeviceQuery, EVERYBODY),
             (Method::DeviceUpdate, APPLY),
             (Method::DiskChoices, EVERYBODY),
             (Method::NicChoices, EVERYBODY),

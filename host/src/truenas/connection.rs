@@ -14,8 +14,9 @@ use tokio_tungstenite::WebSocketStream;
 use tracing::Instrument;
 
 use super::error::{CallError, classify};
-use super::frame;
+use super::frame::{GREETING, Protocol};
 use super::jobs::JobBoard;
+use super::lane::Lane;
 use super::limits;
 use super::loss::DisconnectReason;
 use super::method::Method;
@@ -27,10 +28,13 @@ use super::timeouts;
 /// One connection, logged in or not.
 #[derive(Debug)]
 pub(super) struct Connection {
+    protocol: Protocol,
     commands: mpsc::UnboundedSender<Command>,
     shared: Arc<Shared>,
     /// One permit per call in flight.
     gate: Semaphore,
+    /// One permit for the calls of [`Lane::Urgent`].
+    urgent: Semaphore,
     next_id: AtomicU64,
     logged_in: AtomicBool,
     call_timeout: Option<Duration>,
@@ -41,6 +45,7 @@ impl Connection {
     /// Gives the socket to a task of its own.
     pub(super) fn start<S>(
         socket: WebSocketStream<S>,
+        protocol: Protocol,
         options: &ConnectOptions,
         counters: Arc<Counters>,
     ) -> Self
@@ -53,16 +58,33 @@ impl Connection {
             counters,
             ..Shared::default()
         });
-        tokio::spawn(Task::new(socket, receiver, Arc::clone(&shared), done_sender).run());
+        let task = Task::new(socket, protocol, receiver, Arc::clone(&shared), done_sender);
+        tokio::spawn(task.run());
         Self {
+            protocol,
             commands,
             shared,
-            gate: Semaphore::new(options.concurrency.clamp(1, limits::CALLS)),
+            gate: Semaphore::new(options.calls_per_connection()),
+            urgent: Semaphore::new(1),
             next_id: AtomicU64::new(1),
             logged_in: AtomicBool::new(false),
             call_timeout: options.call_timeout,
             done,
         }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Says what the protocol wants to be said first, and waits for the answer.
+    pub(super) async fn greet(&self) -> Result<(), CallError> {
+        let Some(frame) = self.protocol.greeting() else {
+            return Ok(());
+        };
+        // Errors name the method that comes next.
+        let answer = self.exchange(GREETING, frame, Method::LegacyLogin, timeouts::UPGRADE);
+        answer.await.map(drop)
     }
 
     /// From now on frames may have their full length.
@@ -83,12 +105,31 @@ impl Connection {
     /// A call that the server did not take up (−32000) is sent again a few times, since it was not
     /// executed; nothing else is ever sent twice.
     pub(super) async fn call(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
-        let span = tracing::debug_span!("rpc", rpc.method = method.name());
-        self.in_turn(method, params).instrument(span).await
+        self.call_in(Lane::Usual, method, params).await
     }
 
-    async fn in_turn(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
-        let _permit = self.gate.acquire().await;
+    /// One call, in this lane.
+    pub(super) async fn call_in(
+        &self,
+        lane: Lane,
+        method: Method,
+        params: &[Value],
+    ) -> Result<Value, CallError> {
+        let span = tracing::debug_span!("rpc", rpc.method = method.name());
+        self.in_turn(lane, method, params).instrument(span).await
+    }
+
+    async fn in_turn(
+        &self,
+        lane: Lane,
+        method: Method,
+        params: &[Value],
+    ) -> Result<Value, CallError> {
+        let gate = match lane {
+            Lane::Usual => &self.gate,
+            Lane::Urgent => &self.urgent,
+        };
+        let _permit = gate.acquire().await;
         let mut pause = timeouts::RETRY_FIRST;
         for _ in 0..limits::RETRIES {
             match self.once(method, params).await {
@@ -105,7 +146,7 @@ impl Connection {
 
     async fn once(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = frame::request(id, method, params);
+        let frame = self.protocol.request(id, method, params);
         limits::check_frame(&frame, self.logged_in.load(Ordering::Relaxed)).map_err(|error| {
             CallError::TooLarge {
                 method,
@@ -113,6 +154,17 @@ impl Connection {
                 limit: error.limit,
             }
         })?;
+        self.exchange(id, frame, method, self.time(method)).await
+    }
+
+    /// Sends one frame and waits for its answer.
+    async fn exchange(
+        &self,
+        id: u64,
+        frame: String,
+        method: Method,
+        after: Duration,
+    ) -> Result<Value, CallError> {
         let bytes = frame.len();
         let (waiter, answer) = oneshot::channel();
         let command = Command::Call { id, frame, waiter };
@@ -124,7 +176,7 @@ impl Connection {
             id,
             connection: self,
         };
-        let (begin, after) = (Instant::now(), self.time(method));
+        let begin = Instant::now();
         let outcome = timeout(after, answer).await;
         let ms = begin.elapsed().as_millis();
         tracing::debug!(
@@ -155,12 +207,16 @@ impl Connection {
         }
     }
 
+    /// Why it has ended, once it has.
+    pub(super) fn ended(&self) -> Option<DisconnectReason> {
+        self.shared.end.get().cloned()
+    }
+
     /// The connection had ended before the call.
     fn gone(&self, method: Method) -> CallError {
-        let why = self.shared.end.get().cloned();
         CallError::Disconnected {
             method,
-            why: why.unwrap_or(DisconnectReason::ClosedByUs),
+            why: self.ended().unwrap_or(DisconnectReason::ClosedByUs),
             may_have_run: false,
         }
     }
@@ -208,7 +264,12 @@ mod tests {
         let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         (
-            Connection::start(client, &ConnectOptions::default(), Arc::default()),
+            Connection::start(
+                client,
+                Protocol::JsonRpc,
+                &ConnectOptions::default(),
+                Arc::default(),
+            ),
             server,
         )
     }

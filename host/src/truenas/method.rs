@@ -11,8 +11,20 @@ use super::timeouts;
 pub enum Method {
     /// `auth.login_ex`: the one login.
     Login,
+    /// `auth.login_ex_continue`: the one-time code of a login.
+    LoginContinue,
+    /// `auth.login`: the login by password of 24.10.
+    LegacyLogin,
+    /// `auth.login_with_api_key`: the login by key of 24.10.
+    LegacyKeyLogin,
     /// `auth.logout`.
     Logout,
+    /// `auth.mechanism_choices`: which logins the server takes.
+    MechanismChoices,
+    /// `auth.generate_token`: lets another connection in.
+    GenerateToken,
+    /// `auth.me`: who we are, and our roles.
+    Me,
     /// `core.get_jobs`: looks jobs up.
     GetJobs,
     /// `core.subscribe`: asks for events.
@@ -29,9 +41,13 @@ pub enum Method {
     DatasetQuery,
     /// `pool.dataset.update`.
     DatasetUpdate,
+    /// `pool.snapshot.delete`: one snapshot, 25.10 and newer.
+    SnapshotDelete,
+    /// `zfs.snapshot.delete`: one snapshot, up to 25.04.
+    ZfsSnapshotDelete,
     /// `pool.snapshot.query`: snapshots, 25.10 and newer.
     SnapshotQuery,
-    /// `zfs.snapshot.query`: snapshots, 25.04.
+    /// `zfs.snapshot.query`: snapshots, up to 25.04.
     ZfsSnapshotQuery,
     /// `system.host_id`.
     SystemHostId,
@@ -57,12 +73,16 @@ pub enum Method {
     VmStop,
     /// `vm.update`.
     VmUpdate,
+    /// `vm.virtualization_details`.
+    VmVirtualization,
     /// `vm.device.bind_choices`.
     BindChoices,
     /// `vm.device.create`.
     DeviceCreate,
     /// `vm.device.delete`.
     DeviceDelete,
+    /// `vm.device.query`.
+    DeviceQuery,
     /// `vm.device.update`.
     DeviceUpdate,
     /// `vm.device.disk_choices`.
@@ -79,7 +99,13 @@ impl Method {
     /// All of them, in the order of their declaration.
     pub const ALL: &[Self] = &[
         Self::Login,
+        Self::LoginContinue,
+        Self::LegacyLogin,
+        Self::LegacyKeyLogin,
         Self::Logout,
+        Self::MechanismChoices,
+        Self::GenerateToken,
+        Self::Me,
         Self::GetJobs,
         Self::Subscribe,
         Self::FileStat,
@@ -88,6 +114,8 @@ impl Method {
         Self::DatasetDelete,
         Self::DatasetQuery,
         Self::DatasetUpdate,
+        Self::SnapshotDelete,
+        Self::ZfsSnapshotDelete,
         Self::SnapshotQuery,
         Self::ZfsSnapshotQuery,
         Self::SystemHostId,
@@ -102,9 +130,11 @@ impl Method {
         Self::VmStatus,
         Self::VmStop,
         Self::VmUpdate,
+        Self::VmVirtualization,
         Self::BindChoices,
         Self::DeviceCreate,
         Self::DeviceDelete,
+        Self::DeviceQuery,
         Self::DeviceUpdate,
         Self::DiskChoices,
         Self::NicChoices,
@@ -117,7 +147,13 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "auth.login_ex",
+            Self::LoginContinue => "auth.login_ex_continue",
+            Self::LegacyLogin => "auth.login",
+            Self::LegacyKeyLogin => "auth.login_with_api_key",
             Self::Logout => "auth.logout",
+            Self::MechanismChoices => "auth.mechanism_choices",
+            Self::GenerateToken => "auth.generate_token",
+            Self::Me => "auth.me",
             Self::GetJobs => "core.get_jobs",
             Self::Subscribe => "core.subscribe",
             Self::FileStat => "filesystem.stat",
@@ -126,6 +162,8 @@ impl Method {
             Self::DatasetDelete => "pool.dataset.delete",
             Self::DatasetQuery => "pool.dataset.query",
             Self::DatasetUpdate => "pool.dataset.update",
+            Self::SnapshotDelete => "pool.snapshot.delete",
+            Self::ZfsSnapshotDelete => "zfs.snapshot.delete",
             Self::SnapshotQuery => "pool.snapshot.query",
             Self::ZfsSnapshotQuery => "zfs.snapshot.query",
             Self::SystemHostId => "system.host_id",
@@ -140,9 +178,11 @@ impl Method {
             Self::VmStatus => "vm.status",
             Self::VmStop => "vm.stop",
             Self::VmUpdate => "vm.update",
+            Self::VmVirtualization => "vm.virtualization_details",
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
             Self::DeviceDelete => "vm.device.delete",
+            Self::DeviceQuery => "vm.device.query",
             Self::DeviceUpdate => "vm.device.update",
             Self::DiskChoices => "vm.device.disk_choices",
             Self::NicChoices => "vm.device.nic_attach_choices",
@@ -163,12 +203,23 @@ impl Method {
                 | Self::DeviceCreate
                 | Self::DeviceDelete
                 | Self::DeviceUpdate
+                | Self::SnapshotDelete
+                | Self::ZfsSnapshotDelete
                 | Self::VmCreate
                 | Self::VmDelete
                 | Self::VmPowerOff
                 | Self::VmStart
                 | Self::VmStop
                 | Self::VmUpdate
+        )
+    }
+
+    /// Whether it logs in.
+    #[must_use]
+    pub const fn is_login(self) -> bool {
+        matches!(
+            self,
+            Self::Login | Self::LoginContinue | Self::LegacyLogin | Self::LegacyKeyLogin
         )
     }
 
@@ -182,7 +233,12 @@ impl Method {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         match self {
-            Self::Login => timeouts::LOGIN,
+            // Before the login the rate limit sleeps before it answers.
+            Self::Login
+            | Self::LoginContinue
+            | Self::LegacyLogin
+            | Self::LegacyKeyLogin
+            | Self::MechanismChoices => timeouts::LOGIN,
             Self::Logout => timeouts::LOGOUT,
             Self::VmCreate => timeouts::VM_CREATE,
             Self::VmStart => timeouts::VM_START,
@@ -194,15 +250,20 @@ impl Method {
             | Self::DatasetUpdate
             | Self::DeviceCreate
             | Self::DeviceDelete
-            | Self::DeviceUpdate => timeouts::STORAGE,
+            | Self::DeviceUpdate
+            | Self::SnapshotDelete
+            | Self::ZfsSnapshotDelete => timeouts::STORAGE,
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }
             Self::BindChoices
+            | Self::DeviceQuery
             | Self::DiskChoices
             | Self::FileStat
             | Self::FileSystemStat
+            | Self::GenerateToken
             | Self::GetJobs
+            | Self::Me
             | Self::NicChoices
             | Self::PciChoices
             | Self::Subscribe
@@ -212,7 +273,8 @@ impl Method {
             | Self::UsbChoices
             | Self::VmAvailableMemory
             | Self::VmQuery
-            | Self::VmStatus => timeouts::READ,
+            | Self::VmStatus
+            | Self::VmVirtualization => timeouts::READ,
         }
     }
 }

@@ -24,10 +24,14 @@ pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
 /// The errno of every validation error as a whole.
 pub(crate) const EINVAL: i32 = 22;
+/// The disk is full.
+pub(crate) const ENOSPC: i32 = 28;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
 /// A method's name that is none.
 pub(crate) const EBADMSG: i32 = 74;
+/// The host is set to a level of security that forbids it.
+pub(crate) const EOPNOTSUPP: i32 = 95;
 /// The legacy protocol's way to refuse one call too many.
 pub(crate) const ETOOMANYREFS: i32 = 109;
 /// The method exists but not in this API version; in the legacy protocol, it does not exist.
@@ -311,10 +315,10 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         ENOTDIR => "ENOTDIR",
         21 => "EISDIR",
         EINVAL => "EINVAL",
-        28 => "ENOSPC",
+        ENOSPC => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
         EBADMSG => "EBADMSG",
-        95 => "EOPNOTSUPP",
+        EOPNOTSUPP => "EOPNOTSUPP",
         ETOOMANYREFS => "ETOOMANYREFS",
         110 => "ETIMEDOUT",
         ENOMETHOD => "ENOMETHOD",

@@ -54,11 +54,9 @@ fn learn_login(world: &mut World, call: &Recorded<'_>) {
     };
     let name = name.unwrap_or_else(|| "truenas_admin".to_owned());
     if !world.users.iter().any(|user| user.name == name) {
-        world.users.push(User {
-            name: name.clone(),
-            password: "secret".to_owned(),
-            role: Role::FullAdmin,
-        });
+        world
+            .users
+            .push(User::new(&name, "secret", Role::FullAdmin));
     }
     if let Some(password) = password.filter(|password| password != HIDDEN)
         && let Some(user) = world.users.iter_mut().find(|user| user.name == name)
@@ -75,6 +73,7 @@ fn learn_login(world: &mut World, call: &Recorded<'_>) {
             user: name,
             secret: secret.to_owned(),
             revoked: None,
+            expired: false,
         });
     }
 }

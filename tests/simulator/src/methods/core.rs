@@ -12,7 +12,6 @@ use crate::json::{number, object, word};
 use crate::random;
 use crate::schema::{Checker, Default, Field, INT, Model, TEXT, Type};
 use crate::version::{Line, Version};
-use crate::world::Role;
 
 /// How often `core.job_wait` looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -124,7 +123,7 @@ fn get_jobs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
     let Some(login) = context.login() else {
         return Err(Failure::not_authenticated());
     };
-    let only = (login.role != Role::FullAdmin).then_some(login.user.as_str());
+    let only = (!login.role.is_full()).then_some(login.user.as_str());
     query::answer(
         Checker::of_storage(&context.state.world.version),
         context.state.jobs.rows(only),

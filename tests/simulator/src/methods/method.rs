@@ -5,15 +5,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    auth, auth_legacy, core, dataset, device, filesystem, interface, pool, snapshot, system, vm,
-    vm_info,
+    auth, auth_legacy, core, dataset, device, disk_image, filesystem, interface, pool, snapshot,
+    system, vm, vm_info, zfs_resource,
 };
 use crate::errors::Failure;
 use crate::schema::{Checker, Field};
 use crate::session::{Login, Session};
 use crate::state::{ConnectionId, State};
 use crate::version::{Line, Version};
-use crate::world::Role;
 
 /// A method of the server.
 pub(crate) struct Method {
@@ -241,21 +240,23 @@ impl Context<'_> {
         self.session().and_then(|session| session.login.as_ref())
     }
 
-    /// Whether the caller may see secrets: full administrators (code reading: secret fields, 25.04+).
+    /// Whether the caller may see secrets of VMs and their devices: full administrators, and who may
+    /// change devices (code reading: secret fields, 25.04+).
     pub(crate) fn sees_secrets(&self) -> bool {
         !self.state.world.version.masks_secrets()
             || self
                 .login()
-                .is_some_and(|login| login.role == Role::FullAdmin)
+                .is_some_and(|login| login.role.is_full() || login.may(&["VM_DEVICE_WRITE"]))
     }
 }
 
-const NAMESPACES: [&[Method]; 12] = [
+const NAMESPACES: [&[Method]; 14] = [
     auth::METHODS,
     auth_legacy::METHODS,
     core::METHODS,
     dataset::METHODS,
     device::METHODS,
+    disk_image::METHODS,
     filesystem::METHODS,
     interface::METHODS,
     pool::METHODS,
@@ -263,6 +264,7 @@ const NAMESPACES: [&[Method]; 12] = [
     system::METHODS,
     vm::METHODS,
     vm_info::METHODS,
+    zfs_resource::METHODS,
 ];
 
 /// The method of that name in a version.

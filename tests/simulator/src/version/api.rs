@@ -53,6 +53,11 @@ impl Version {
         self.since(Line::V25_04_0)
     }
 
+    /// Whether `GET /api/boot_id` is answered. Code reading: `main.py`, from 25.10 on.
+    pub fn serves_boot_id(&self) -> bool {
+        self.since(Line::V25_10)
+    }
+
     /// Everything `GET /api/versions` lists. Code reading: `main.py`, 25.10.7 and 26.0.
     pub fn api_versions(&self) -> Vec<String> {
         let patch: u32 = self
@@ -185,6 +190,17 @@ impl Version {
     /// works in 25.04.0 and .1, and again in 26.
     pub fn breaks_mechanism_choices(&self) -> bool {
         matches!(self.line, Line::V25_04 | Line::V25_10)
+    }
+
+    /// `auth.login_ex` takes SCRAM. Recorded on 26.0.0-BETA.3.
+    pub fn has_scram(&self) -> bool {
+        self.since(Line::V26)
+    }
+
+    /// Right credentials of an account without API privilege answer `DENIED` instead of `AUTH_ERR`.
+    /// Recorded on 25.10.7 and 26.0.0-BETA.3.
+    pub fn denies_by_name(&self) -> bool {
+        self.since(Line::V26)
     }
 
     /// `auth.login_ex` answers a `reconnect_token`. Recorded on 26.0.0-BETA.3.

@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod legacy;
+pub(crate) mod scram;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
