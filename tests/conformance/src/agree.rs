@@ -164,6 +164,14 @@ impl Check<'_> {
                 (Some("object"), Some(each)) if each.is_object() => {
                     return self.shape(inner, each, &format!("{at}.*"));
                 }
+                // Of members that the schema names, each.
+                (Some("object"), _) if has_properties(schema) && !self.exact => {
+                    let members = schema.get("properties").and_then(Value::as_object);
+                    for (name, member) in members.into_iter().flatten() {
+                        self.shape(inner, member, &format!("{at}.{name}"));
+                    }
+                    return;
+                }
                 // Objects of which the schema says no more.
                 (Some("object"), _) => !has_properties(schema) && !self.exact,
                 _ => false,

@@ -43,12 +43,15 @@ pub(crate) async fn run(schemas: Option<&Path>) -> Result<Vec<Ran>, Box<dyn Erro
     Ok(all)
 }
 
-/// Writes each session down as a transcript.
+/// Writes each session down as a transcript; of betas none, since the release is like them.
 pub(crate) fn record(sessions: &[Ran]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let folder = own_folder();
     std::fs::create_dir_all(&folder)?;
     let mut written = Vec::new();
-    for ran in sessions {
+    for ran in sessions
+        .iter()
+        .filter(|ran| !ran.report.version.contains("BETA"))
+    {
         let file = folder.join(format!("everything-{}.jsonl", ran.report.version));
         std::fs::write(&file, &ran.transcript)?;
         written.push(file);
