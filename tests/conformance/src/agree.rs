@@ -306,3 +306,72 @@ fn has_properties(schema: &Value) -> bool {
     let properties = schema.get("properties").and_then(Value::as_object);
     properties.is_some_and(|properties| !properties.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tnvm_simulator::Version;
+
+    /// What disagrees about `vm.status`, of which this is the schema of the answer.
+    fn disagreeing(result: Value) -> Vec<String> {
+        let schema = Method::read(&json!({
+            "params_order": ["id"],
+            "params": {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]},
+            "result": {"type": "object", "properties": {"result": result}, "required": ["result"]},
+        }))
+        .unwrap_or_else(|why| panic!("{why}"));
+        let shapes = Shapes::of(&Version::default()).unwrap();
+        method(&shapes, shapes.method("vm.status").unwrap(), &schema)
+    }
+
+    fn status(pid: Value, more: Value) -> Value {
+        let mut properties = json!({
+            "state": {"type": "string", "minLength": 1}, "pid": pid,
+            "domain_state": {"type": "string", "minLength": 1},
+        });
+        properties
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"type": "object", "additionalProperties": false, "properties": properties,
+               "required": ["state", "pid", "domain_state"]})
+    }
+
+    #[test]
+    fn a_table_that_says_the_same_agrees() {
+        let pid = json!({"anyOf": [{"type": "integer"}, {"type": "null"}]});
+        assert_eq!(disagreeing(status(pid, json!({}))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_table_that_promises_less_than_the_schema_is_told() {
+        // The table says that there may be no pid, and knows no uptime.
+        let found = disagreeing(status(json!({"type": "integer"}), json!({})));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("result.pid"), "{found:?}");
+        let pid = json!({"anyOf": [{"type": "integer"}, {"type": "null"}]});
+        let mut schema = status(pid, json!({"uptime": {"type": "integer"}}));
+        schema["required"]
+            .as_array_mut()
+            .unwrap()
+            .push("uptime".into());
+        assert_eq!(disagreeing(schema), ["result.uptime: only in the schema"]);
+    }
+
+    #[test]
+    fn parameters_must_agree_exactly() {
+        let schema = Method::read(&json!({
+            "params_order": ["id", "options"],
+            "params": {"type": "object", "properties": {
+                "id": {"type": "integer"},
+                "options": {"type": "object", "properties": {"overcommit": {"type": "integer"}}}}},
+            "result": {"type": "object", "properties": {"result": {"type": "null"}}},
+        }))
+        .unwrap_or_else(|why| panic!("{why}"));
+        let shapes = Shapes::of(&Version::default()).unwrap();
+        let found = method(&shapes, shapes.method("vm.start").unwrap(), &schema);
+        let told = |begin: &str| found.iter().any(|what| what.starts_with(begin));
+        assert!(told("params.id: required in the table alone"), "{found:?}");
+        assert!(told("params.options.overcommit"), "{found:?}");
+    }
+}

@@ -129,7 +129,8 @@ impl Schemas {
 }
 
 impl Method {
-    fn read(method: &Value) -> Result<Self, String> {
+    /// Reads a method's entry.
+    pub(crate) fn read(method: &Value) -> Result<Self, String> {
         let part = |name: &str| {
             let part = method.get(name).cloned();
             part.ok_or_else(|| format!("no `{name}`"))

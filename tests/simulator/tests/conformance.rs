@@ -1,5 +1,11 @@
 //! Is what the simulator answers what the shapes say and what was recorded, in every version?
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails fails its test"
+)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +16,6 @@ use tnvm_simulator::conform::{
 };
 use tnvm_simulator::{Options, Simulator, Version};
 
-#[expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 async fn session(version: &Version) -> Session {
     let world = conform::session_world(version.clone()).unwrap();
     let running = Simulator::start(Options::with_world(world)).await.unwrap();
@@ -70,7 +75,6 @@ fn transcripts() -> Vec<PathBuf> {
     files
 }
 
-#[expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 async fn replayed(transcript: &Transcript) -> Replay {
     let world = conform::replay_world(transcript, None).unwrap();
     conform::replay(transcript, world).await.unwrap()

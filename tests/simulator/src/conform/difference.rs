@@ -70,6 +70,17 @@ impl Difference {
         Self::new(kind, at, shown(recorded), shown(own))
     }
 
+    /// Whether it may go away by waiting: something under way ends at another moment here.
+    pub(super) fn may_settle(&self) -> bool {
+        let state = ["state", "status", "progress", "result", "pid", "percent"];
+        match self.kind {
+            DifferenceKind::Value | DifferenceKind::Shape => {
+                self.at.is_empty() || self.at.split('.').any(|part| state.contains(&part))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is more than another choice of words.
     pub fn counts(&self) -> bool {
         self.kind != DifferenceKind::Wording

@@ -99,6 +99,8 @@ const MEMBERS: &[(&str, &[&str])] = &[
     (
         "auth.",
         &[
+            // Both sides' nonces are random.
+            "rfc_str",
             "last_password_change",
             "password_age",
             "origin",

@@ -12,6 +12,7 @@ mod link;
 mod loose;
 mod replay;
 mod report;
+mod scram;
 mod session;
 pub mod shape;
 mod traits;

@@ -15,6 +15,7 @@ use super::events;
 use super::known::Known;
 use super::link::{Link, Refused, event_of};
 use super::report::{FrameReport, Replay};
+use super::scram::Scram;
 use super::traits::Traits;
 use super::transcript::{Step, Transcript, What};
 use super::{credentials, learned};
@@ -53,6 +54,7 @@ struct Engine {
     version: Version,
     api_path: String,
     traits: Traits,
+    scram: Scram,
     known: Known,
     lines: BTreeMap<String, Line>,
     asked: BTreeMap<(String, String), Asked>,
@@ -67,7 +69,7 @@ pub async fn replay(transcript: &Transcript, mut world: World) -> Result<Replay,
     learned::learn(&mut world, transcript);
     let version = world.version.clone();
     let mut options = Options::with_world(world);
-    if longest_burst(transcript) > MANY {
+    if transcript.longest_burst() > MANY {
         // Calls that were in flight together must be so here.
         options.latency = AGAIN;
     }
@@ -76,6 +78,7 @@ pub async fn replay(transcript: &Transcript, mut world: World) -> Result<Replay,
         version: version.clone(),
         api_path: transcript.api_path.clone(),
         traits: Traits::default(),
+        scram: Scram::of(transcript),
         known: Known::default(),
         lines: BTreeMap::new(),
         asked: BTreeMap::new(),
@@ -172,8 +175,13 @@ impl Engine {
         let method = method.unwrap_or_default().to_owned();
         if let Some(params) = own.get_mut("params") {
             *params = self.known.params(&method, params);
-            self.running
-                .change(|world| credentials::fill_in(world, &method, params));
+            let scram = &mut self.scram;
+            self.running.change(|world| {
+                credentials::fill_in(world, &method, params);
+                if method == "auth.login_ex" {
+                    scram.fill_in(world, name, params);
+                }
+            });
         }
         if let Some(id) = recorded.get("id") {
             let asked = Asked {
@@ -219,7 +227,7 @@ impl Engine {
         let reads = modelled.is_some_and(|method| !method.mutates);
         if let (true, Some(asked)) = (reads, &asked) {
             let deadline = Instant::now() + SETTLE;
-            while differences.iter().any(may_settle) && Instant::now() < deadline {
+            while differences.iter().any(Difference::may_settle) && Instant::now() < deadline {
                 sleep(AGAIN).await;
                 let again = Message::text(asked.frame.to_string());
                 self.put(&step.connection, again).await;
@@ -233,6 +241,7 @@ impl Engine {
             }
         }
         self.learn_token(method, recorded, &own);
+        self.scram.hear(&step.connection, &own);
         let traits = &self.traits;
         self.running.change(|world| traits.apply(world));
         self.frames
@@ -383,22 +392,6 @@ impl Engine {
     }
 }
 
-/// The most requests that were sent on a connection without an answer in between.
-fn longest_burst(transcript: &Transcript) -> usize {
-    let mut now: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut longest = 0;
-    for step in &transcript.steps {
-        let count = now.entry(&step.connection).or_default();
-        match step.what {
-            What::Sent(_) => *count += 1,
-            What::Received(_) => *count = 0,
-            _ => {}
-        }
-        longest = longest.max(*count);
-    }
-    longest
-}
-
 /// Whether an answer says that there is no such method, in either protocol.
 fn is_unknown(answer: &Value) -> bool {
     let Some(error) = answer.get("error") else {
@@ -406,15 +399,4 @@ fn is_unknown(answer: &Value) -> bool {
     };
     error.get("code").and_then(Value::as_i64) == Some(-32601)
         || error.get("error").and_then(Value::as_i64) == Some(201)
-}
-
-/// Whether a difference may go away by waiting: something under way ends at another moment here.
-fn may_settle(difference: &Difference) -> bool {
-    let state = ["state", "status", "progress", "result", "pid", "percent"];
-    match difference.kind {
-        DifferenceKind::Value | DifferenceKind::Shape => {
-            difference.at.is_empty() || difference.at.split('.').any(|part| state.contains(&part))
-        }
-        _ => false,
-    }
 }

@@ -5,6 +5,7 @@
 //! instead of `frame` a line may have `text` (what was sent is no JSON) or `close` (`code`, `reason`).
 //! The first line is a `meta` with `server` and `api_path`. `TNVM_RECORD` writes the same.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -145,6 +146,22 @@ impl Transcript {
         transcript.ok_or_else(|| TranscriptError::NoServer {
             name: name.to_owned(),
         })
+    }
+
+    /// The most requests that were sent on a connection without an answer in between.
+    pub(super) fn longest_burst(&self) -> usize {
+        let mut now: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut longest = 0;
+        for step in &self.steps {
+            let count = now.entry(&step.connection).or_default();
+            match step.what {
+                What::Sent(_) => *count += 1,
+                What::Received(_) => *count = 0,
+                _ => {}
+            }
+            longest = longest.max(*count);
+        }
+        longest
     }
 
     fn begun(name: &str, line: Line) -> Result<Self, TranscriptError> {
