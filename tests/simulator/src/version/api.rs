@@ -41,6 +41,11 @@ impl Version {
         }
     }
 
+    /// Filters are compiled by a library: other words, another order of sort keys. Recorded on 27.
+    pub fn compiles_filters(&self) -> bool {
+        self.since(Line::V27)
+    }
+
     /// Whether JSON-RPC is spoken at `/api/…`, and `GET /api/versions` answered. Recorded: 24.10.2.5
     /// has nothing but `/websocket`.
     pub fn speaks_json_rpc(&self) -> bool {
