@@ -12,10 +12,11 @@ use super::shared::Shared;
 use crate::errors::{EACCES, EBUSY, Failure};
 use crate::faults::{self, Effect};
 use crate::jobs::{JobState, NewJob};
-use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
+use crate::methods::{self, Access, Context, Method, Progress, Run, Step, older};
 use crate::protocol::{Protocol, Request};
 use crate::random;
 use crate::state::{ConnectionId, Outgoing, State};
+use crate::version;
 
 /// What a call needs of its connection.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub(super) struct Line {
     pub(super) shared: Arc<Shared>,
     /// How it is answered.
     pub(super) protocol: Protocol,
+    /// The line whose shapes it is answered in.
+    pub(super) shape: version::Line,
     /// One permit per call that may run at once.
     pub(super) running: Arc<Semaphore>,
     /// Calls that were not answered yet; [`run`] takes its own off at its end.
@@ -52,7 +55,9 @@ enum End {
 }
 
 /// Runs a call and answers it.
-pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
+pub(super) async fn run(line: Line, mut request: Request, in_flight: usize) {
+    let server = line.shared.with(|state| state.world.version.line());
+    older::upwards(line.shape, server, &request.method, &mut request.params);
     // Closed semaphores do not occur: nobody closes this one.
     let permit = line.running.clone().acquire_owned().await;
     let (end, journal) = decide(&line, &request, in_flight).await;
@@ -75,7 +80,10 @@ pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
                 let known = methods::has_service(&state.world.version, &request.method);
                 line.protocol.method_unknown(id, &request.method, known)
             }
-            (End::Answer(Ok(result)), Some(id)) => line.protocol.result(id, &result),
+            (End::Answer(Ok(result)), Some(id)) => {
+                let result = older::downwards(line.shape, server, &request.method, result);
+                line.protocol.result(id, &result)
+            }
             (End::Answer(Err(failure)), Some(id)) => line.protocol.failed(id, &failure, frames),
         };
         state.send(line.connection, text.to_string());
@@ -84,7 +92,13 @@ pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
 
 async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Option<usize>) {
     let shared = &line.shared;
-    let admission = shared.with(|state| admit(state, line.connection, request, in_flight));
+    let admission = shared.with(|state| {
+        let server = state.world.version.line();
+        match older::absent(line.shape, server, &request.method) {
+            Some(failure) => Admission::Refused(failure),
+            None => admit(state, line.connection, request, in_flight),
+        }
+    });
     let (method, strike, journal) = match admission {
         Admission::Unknown => return (End::Unknown, None),
         Admission::Refused(failure) => return (End::Answer(Err(failure)), None),

@@ -79,12 +79,18 @@ where
             .write_all(http::response("200 OK", "application/json", &body).as_bytes())
             .await;
     }
-    let conversation = match head.path.strip_prefix("/api/") {
-        Some(name) if version.serves(name) => Some(Conversation::JsonRpc),
-        None if head.path == LEGACY => Some(Conversation::legacy(version.answers_legacy_ping())),
-        _ => None,
+    // The legacy protocol passes straight to the newest shape (code reading: 25.04 and newer).
+    let found = match head.path.strip_prefix("/api/") {
+        Some(name) => version
+            .shape_at(name)
+            .map(|shape| (Conversation::JsonRpc, shape)),
+        None if head.path == LEGACY => Some((
+            Conversation::legacy(version.answers_legacy_ping()),
+            version.line(),
+        )),
+        None => None,
     };
-    let Some(conversation) = conversation else {
+    let Some((conversation, shape)) = found else {
         return stream
             .write_all(http::response("404 Not Found", "text/plain", "404: Not Found").as_bytes())
             .await;
@@ -102,7 +108,7 @@ where
     stream.write_all(accepted.as_bytes()).await?;
     stream.flush().await?;
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
-    connection::talk(socket, peer, tls, conversation, shared).await;
+    connection::talk(socket, peer, tls, conversation, shape, shared).await;
     Ok(())
 }
 
