@@ -48,7 +48,8 @@ pub(crate) fn absent(shape: Line, server: Line, method: &str) -> Option<Failure>
     let renamed = RENAMED.contains(&method)
         || method.starts_with("pool.dataset.")
         || method.starts_with("pool.snapshot.");
-    if !without_vms && !(before_25_10 && renamed) {
+    let is_absent = without_vms || (before_25_10 && renamed);
+    if !is_absent {
         return None;
     }
     let (service, name) = method.rsplit_once('.').unwrap_or(("", method));
