@@ -134,7 +134,10 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
         all.insert("user_properties".into(), Value::Object(properties));
     }
     all.extend(entry);
-    all.insert("mountpoint".into(), json!(dataset.mountpoint()));
+    let chosen = wanted.is_none_or(|names| names.contains(&"mountpoint"));
+    if chosen || !world.version.shows_zfs_texts() {
+        all.insert("mountpoint".into(), json!(dataset.mountpoint()));
+    }
     let snapshots: Vec<Value> = world
         .snapshots_of(&dataset.name)
         .map(|snapshot| json!({"id": snapshot.id(), "name": snapshot.id(), "snapshot_name": snapshot.name}))
