@@ -14,6 +14,7 @@ use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs::Job;
+use super::lane::Lane;
 use super::lines::Lines;
 use super::login::Login;
 use super::method::Method;
@@ -34,6 +35,7 @@ use crate::release::Release;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    lane: Lane,
 }
 
 struct Shared {
@@ -119,6 +121,7 @@ impl Client {
                 allowed: options.allowed,
                 observed,
             }),
+            lane: Lane::Usual,
         })
     }
 
@@ -133,7 +136,7 @@ impl Client {
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
         self.check(method)?;
         let watch = self.watch(method, &params);
-        let result = self.shared.lines.call(method, &params).await;
+        let result = self.shared.lines.call(self.lane, method, &params).await;
         if let Some(watch) = watch {
             watch.ended(&result);
         }
@@ -175,7 +178,7 @@ impl Client {
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
         let line = self.shared.lines.line_with_events(method).await?;
-        let answer = self.shared.lines.call(method, params).await?;
+        let answer = self.shared.lines.call(self.lane, method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,
@@ -230,6 +233,16 @@ impl Client {
                 job.method,
                 format!("the server no longer knows job {}", job.id),
             )),
+        }
+    }
+
+    /// The same connection for calls that must be done in time whatever else goes on: they do not
+    /// wait behind other calls, only for one another. Meant for few and short ones.
+    #[must_use]
+    pub fn urgent(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            lane: Lane::Urgent,
         }
     }
 

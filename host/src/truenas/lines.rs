@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use super::backoff::Jitter;
 use super::connection::Connection;
 use super::error::CallError;
+use super::lane::Lane;
 use super::limits;
 use super::loss::LossReason;
 use super::method::Method;
@@ -128,13 +129,18 @@ impl Lines {
     /// line is the best one then.
     pub(super) async fn call(
         self: &Arc<Self>,
+        lane: Lane,
         method: Method,
         params: &[Value],
     ) -> Result<Value, CallError> {
         let mut asked = 0;
         loop {
-            let seat = self.seat(method).await?;
-            let result = seat.connection.call(method, params).await;
+            let seat = match lane {
+                Lane::Usual => self.seat(method).await?,
+                // It has a lane of its own at every connection, and so waits for no turn.
+                Lane::Urgent => self.any(method).await?,
+            };
+            let result = seat.connection.call_in(lane, method, params).await;
             let settled = seat
                 .line
                 .settle(&seat.connection, method, result, &mut asked);
@@ -144,13 +150,18 @@ impl Lines {
         }
     }
 
-    /// The line for a call that is followed after its answer: asked for job events already.
+    /// The line for a call that is followed after its answer: asked for job events already. Where
+    /// they cannot be had, the job is looked up now and then.
     pub(super) async fn line_with_events(
         self: &Arc<Self>,
         method: Method,
     ) -> Result<Arc<Line>, CallError> {
         let line = Arc::clone(&self.any(method).await?.line);
-        line.want_events().await?;
+        match line.want_events().await {
+            Err(error) if error.is_final_loss() => return Err(error),
+            Err(error) => tracing::debug!(%error, line = line.number, "no job events on this line"),
+            Ok(()) => {}
+        }
         Ok(line)
     }
 

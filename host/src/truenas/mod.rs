@@ -16,6 +16,7 @@ mod error;
 mod fingerprint;
 mod frame;
 mod jobs;
+mod lane;
 mod limits;
 mod lines;
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NAME, QUERY};
+use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::{dataset, dataset_entry, dataset_models};
-use crate::schema::{Field, Type};
+use crate::schema::{Checker, Field, Type};
+use crate::version::Line;
 
 static POOL: &[Field] = &[Field::required(
     "pool",
@@ -23,13 +24,17 @@ pub(super) const METHODS: &[Method] = &[
         &["DATASET_READ"],
         QUERY,
         query_datasets,
-    ),
+    )
+    .old(OLD_QUERY)
+    .old_in_25_04(),
     Method::read(
         "pool.dataset.get_instance",
         &["DATASET_READ"],
         BY_NAME,
         get_instance,
-    ),
+    )
+    .old(OLD_BY_NAME)
+    .old_in_25_04(),
     Method::read(
         "pool.dataset.recommended_zvol_blocksize",
         &["DATASET_READ"],
@@ -40,8 +45,18 @@ pub(super) const METHODS: &[Method] = &[
         "pool.dataset.create",
         &["DATASET_WRITE"],
         dataset_models::CREATE_PARAMS,
-        |context, params| dataset::create(&mut context.state.world, &object(params, 0)),
-    ),
+        create,
+    )
+    .old(dataset_models::OLD_CREATE_PARAMS)
+    .old_in_25_04()
+    .until(Line::V25_10),
+    Method::write(
+        "pool.dataset.create",
+        &["DATASET_WRITE"],
+        dataset_models::CREATE_PARAMS_26,
+        create,
+    )
+    .since(Line::V26),
     Method::write(
         "pool.dataset.update",
         &["DATASET_WRITE"],
@@ -53,7 +68,9 @@ pub(super) const METHODS: &[Method] = &[
                 &object(params, 1),
             )
         },
-    ),
+    )
+    .old(dataset_models::OLD_UPDATE_PARAMS)
+    .old_in_25_04(),
     Method::write(
         "pool.dataset.delete",
         &["DATASET_DELETE"],
@@ -65,8 +82,14 @@ pub(super) const METHODS: &[Method] = &[
                 &object(params, 1),
             )
         },
-    ),
+    )
+    .old(dataset_models::OLD_DELETE_PARAMS)
+    .old_in_25_04(),
 ];
+
+fn create(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    dataset::create(&mut context.state.world, &object(params, 0))
+}
 
 fn query_datasets(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let options = query::options(params, 1);
@@ -79,7 +102,13 @@ fn query_datasets(context: &mut Context<'_>, params: &[Value]) -> Result<Value, 
         .filter(|found| flat || !found.name.contains('/'))
         .map(|found| dataset_entry(world, found, &options))
         .collect();
-    query::answer(rows, params, 0, "filters")
+    query::answer(
+        Checker::of_storage(&world.version),
+        rows,
+        params,
+        0,
+        "filters",
+    )
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -2,6 +2,7 @@
 //! function is synchronous; one that takes time answers in steps.
 
 mod auth;
+mod auth_legacy;
 mod core;
 mod dataset;
 mod device;
@@ -10,9 +11,11 @@ mod interface;
 mod method;
 mod pool;
 mod query;
+mod shape;
 mod snapshot;
 mod system;
 mod vm;
 mod vm_info;
 
-pub(crate) use method::{Access, Context, Method, Progress, Run, Step, find, names};
+pub(crate) use auth::revoke_key;
+pub(crate) use method::{Access, Context, Method, Progress, Run, Step, find, has_service, names};

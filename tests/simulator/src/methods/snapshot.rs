@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NAME, QUERY};
+use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::snapshot;
-use crate::schema::{Default, Field, Model, NONEMPTY, Type};
+use crate::schema::{Checker, Default, Field, Model, NONEMPTY, Type};
 use crate::version::Line;
 
 macro_rules! create_model {
@@ -56,22 +56,58 @@ static DELETE_PARAMS: &[Field] = &[
     Field::with("options", Type::Object(&DELETE), Default::EmptyObject),
 ];
 
-/// The namespace has another name on 25.04.2. Recorded on 25.04.2.6 and 26.0.0-BETA.3: each answers
-/// -32601 to the other's.
-const NEW: &[Line] = &[Line::V25_10, Line::V26];
-const OLD: &[Line] = &[Line::V25_04];
+static OLD_CREATE: Model = Model::closed(
+    "",
+    &[
+        Field::required("dataset", NONEMPTY),
+        Field::absent("name", NONEMPTY),
+        Field::absent("naming_schema", NONEMPTY),
+        Field::flag("recursive"),
+        Field::with("exclude", Type::List(&NONEMPTY), Default::EmptyList),
+        Field::flag("suspend_vms"),
+        Field::flag("vmware_sync"),
+        Field::with("properties", Type::Dict, Default::EmptyObject),
+    ],
+);
+static OLD_CREATE_PARAMS: &[Field] = &[Field::with(
+    "snapshot_create",
+    Type::Object(&OLD_CREATE),
+    Default::EmptyObject,
+)];
+static OLD_CLONE_PARAMS: &[Field] = &[Field::with(
+    "snapshot_clone",
+    Type::Object(&CLONE),
+    Default::EmptyObject,
+)];
+
+/// The namespace had another name up to 25.04.2. Recorded on 24.10.2.5, 25.04.2.6 and 26.0.0-BETA.3:
+/// each knows its own alone.
+const FIRST_NEW: Line = Line::V25_10;
+const LAST_OLD: Line = Line::V25_04;
 
 pub(super) const METHODS: &[Method] = &[
-    Method::read("pool.snapshot.query", READ, QUERY, query_snapshots).only(NEW),
-    Method::read("zfs.snapshot.query", READ, QUERY, query_snapshots).only(OLD),
-    Method::read("pool.snapshot.get_instance", READ, BY_NAME, get_instance).only(NEW),
-    Method::read("zfs.snapshot.get_instance", READ, BY_NAME, get_instance).only(OLD),
-    Method::write("pool.snapshot.create", WRITE, CREATE_PARAMS, create).only(NEW),
-    Method::write("zfs.snapshot.create", WRITE, CREATE_PARAMS, create).only(OLD),
-    Method::write("pool.snapshot.clone", CLONING, CLONE_PARAMS, clone).only(NEW),
-    Method::write("zfs.snapshot.clone", CLONING, CLONE_PARAMS, clone).only(OLD),
-    Method::write("pool.snapshot.delete", DELETION, DELETE_PARAMS, delete).only(NEW),
-    Method::write("zfs.snapshot.delete", DELETION, DELETE_PARAMS, delete).only(OLD),
+    Method::read("pool.snapshot.query", READ, QUERY, query_snapshots).since(FIRST_NEW),
+    Method::read("zfs.snapshot.query", READ, QUERY, query_snapshots)
+        .old(OLD_QUERY)
+        .old_in_25_04()
+        .until(LAST_OLD),
+    Method::read("pool.snapshot.get_instance", READ, BY_NAME, get_instance).since(FIRST_NEW),
+    Method::read("zfs.snapshot.get_instance", READ, BY_NAME, get_instance)
+        .old(OLD_BY_NAME)
+        .old_in_25_04()
+        .until(LAST_OLD),
+    Method::write("pool.snapshot.create", WRITE, CREATE_PARAMS, create).since(FIRST_NEW),
+    Method::write("zfs.snapshot.create", WRITE, CREATE_PARAMS, create)
+        .old(OLD_CREATE_PARAMS)
+        .old_in_25_04()
+        .until(LAST_OLD),
+    Method::write("pool.snapshot.clone", CLONING, CLONE_PARAMS, clone).since(FIRST_NEW),
+    Method::write("zfs.snapshot.clone", CLONING, CLONE_PARAMS, clone)
+        .old(OLD_CLONE_PARAMS)
+        .old_in_25_04()
+        .until(LAST_OLD),
+    Method::write("pool.snapshot.delete", DELETION, DELETE_PARAMS, delete).since(FIRST_NEW),
+    Method::write("zfs.snapshot.delete", DELETION, DELETE_PARAMS, delete).until(LAST_OLD),
 ];
 
 const READ: &[&str] = &["SNAPSHOT_READ"];
@@ -97,14 +133,19 @@ fn delete(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure>
 
 fn query_snapshots(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let options = query::options(params, 1);
-    let rows = context
-        .state
-        .world
+    let world = &context.state.world;
+    let rows = world
         .snapshots
         .values()
         .map(|found| snapshot::entry(found, &options))
         .collect();
-    query::answer(rows, params, 0, "filters")
+    query::answer(
+        Checker::of_storage(&world.version),
+        rows,
+        params,
+        0,
+        "filters",
+    )
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -9,7 +9,6 @@ use crate::json::{number, text, word};
 use crate::random;
 use crate::rules::{display, memory, models, vm};
 use crate::schema::{Default, Field, Type};
-use crate::version::Line;
 
 const READ: &[&str] = &["VM_READ"];
 const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_READ"];
@@ -124,7 +123,7 @@ fn display_devices(context: &mut Context<'_>, params: &[Value]) -> Result<Value,
         .devices_of(id)
         .filter(|device| device.dtype() == "DISPLAY")
         .map(|device| {
-            let mut entry = crate::rules::device::entry(device, secrets);
+            let mut entry = crate::rules::device::entry(&world.version, device, secrets);
             if let Some(attributes) = entry.get_mut("attributes").and_then(Value::as_object_mut) {
                 let configured = !text(attributes, "password").is_empty();
                 attributes.insert("password_configured".into(), json!(configured));
@@ -163,8 +162,9 @@ fn display_web_uri(context: &mut Context<'_>, params: &[Value]) -> Result<Value,
 fn console(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let world = &context.state.world;
     let found = vm::find(world, number(params, 0))?;
-    Ok(match world.version.line() {
-        Line::V25_04 | Line::V25_10 => json!(format!("{}_{}", found.id, found.name())),
-        Line::V26 => json!(text(&found.config, "uuid")),
+    Ok(if world.version.uses_pylibvirt() {
+        json!(text(&found.config, "uuid"))
+    } else {
+        json!(format!("{}_{}", found.id, found.name()))
     })
 }

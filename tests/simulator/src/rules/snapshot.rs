@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::errors::{EBUSY, EEXIST, ENOENT, Failure};
 use crate::json::{Object, flag, given, text};
 use crate::query::Options;
-use crate::version::Line;
 use crate::world::{Dataset, Kind, Snapshot, World, parent_of, pool_of};
 
 /// `pool.snapshot.create`
@@ -17,20 +16,20 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     } else {
         dated(text(data, "naming_schema"))
     };
-    let line = world.version.line();
+    let by_helper = world.version.uses_pylibzfs();
     if !world.datasets.contains_key(&dataset) {
-        return Err(match line {
-            Line::V26 => {
+        return Err(match by_helper {
+            true => {
                 Failure::exception("ZFSPathNotFoundException", format!("'{dataset}' not found"))
             }
-            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
+            false => Failure::fault(format!(
                 "Failed to snapshot {dataset}@{name}: dataset does not exist"
             )),
         });
     }
     if world.snapshots.contains_key(&format!("{dataset}@{name}")) {
-        return Err(match line {
-            Line::V26 => Failure::Validation {
+        return Err(match by_helper {
+            true => Failure::Validation {
                 class: "ValidationError",
                 complaints: vec![(
                     Some("pool.snapshot.create".into()),
@@ -38,17 +37,15 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
                     EEXIST,
                 )],
             },
-            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
+            false => Failure::fault(format!(
                 "Failed to snapshot {dataset}@{name}: dataset already exists"
             )),
         });
     }
     if name.contains(['/', '@', '#']) {
-        return Err(match line {
-            Line::V26 => Failure::exception("ZFSCoreException", "create snapshots failed"),
-            Line::V25_04 | Line::V25_10 => {
-                Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name"))
-            }
+        return Err(match by_helper {
+            true => Failure::exception("ZFSCoreException", "create snapshots failed"),
+            false => Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name")),
         });
     }
     let mut targets = vec![dataset.clone()];
@@ -75,7 +72,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
 
 /// `pool.snapshot.delete`
 pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Value, Failure> {
-    if world.version.line() == Line::V26 && !world.snapshots.contains_key(id) {
+    if world.version.uses_pylibzfs() && !world.snapshots.contains_key(id) {
         let complaints = vec![(None, format!("'{id}' not found"), ENOENT)];
         return Err(Failure::Validation {
             class: "InstanceNotFound",
@@ -87,8 +84,8 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
     if !clones.is_empty() {
         let takes_them_along = flag(options, "recursive") && world.version.destroys_clones();
         if !takes_them_along && !flag(options, "defer") {
-            return Err(match world.version.line() {
-                Line::V26 => Failure::Validation {
+            return Err(match world.version.uses_pylibzfs() {
+                true => Failure::Validation {
                     class: "ValidationError",
                     complaints: vec![(
                         Some("zfs.resource.snapshot.destroy".into()),
@@ -96,7 +93,7 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
                         EBUSY,
                     )],
                 },
-                Line::V25_04 | Line::V25_10 => Failure::fault(format!(
+                false => Failure::fault(format!(
                     "Failed to delete snapshot: cannot destroy '{id}': snapshot has dependent clones"
                 )),
             });
@@ -112,26 +109,22 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
 /// `pool.snapshot.clone`
 pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> {
     let (id, target) = (text(data, "snapshot"), text(data, "dataset_dst"));
-    let line = world.version.line();
+    let by_helper = world.version.uses_pylibzfs();
     let Some(snapshot) = world.snapshots.get(id).cloned() else {
-        return Err(match line {
-            Line::V26 => {
-                Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found"))
-            }
-            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
+        return Err(match by_helper {
+            true => Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found")),
+            false => Failure::fault(format!(
                 "Failed to clone snapshot: cannot open '{id}': dataset does not exist"
             )),
         });
     };
     if world.datasets.contains_key(target) {
-        return Err(match line {
-            Line::V26 => Failure::exception(
+        return Err(match by_helper {
+            true => Failure::exception(
                 "ZFSPathAlreadyExistsException",
                 format!("'{target}' already exists"),
             ),
-            Line::V25_04 | Line::V25_10 => {
-                Failure::fault(format!("Failed to clone snapshot: {target} already exists"))
-            }
+            false => Failure::fault(format!("Failed to clone snapshot: {target} already exists")),
         });
     }
     if !parent_of(target).is_some_and(|parent| world.datasets.contains_key(parent)) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::errors::{Complaint, EEXIST, EINVAL, Failure};
 use crate::json::{Object, flag, given, int, text};
 use crate::random;
-use crate::version::{Line, Version};
+use crate::version::Version;
 use crate::world::{Event, Power, Vm, World};
 
 /// Firmware images. Recorded on 25.10.7: `vm.bootloader_ovmf_choices`.
@@ -94,7 +94,12 @@ pub(crate) fn check_vm(
             "vcpus",
             format!(
                 "Maximum {MAX_VCPUS} vcpus are supported.Please ensure the product of \"{schema}.vcpus\", \
-                 \"{schema}.cores\" and \"{schema}.threads\" is less than {MAX_VCPUS}."
+                 \"{schema}.cores\" and \"{schema}.threads\" is less {} {MAX_VCPUS}.",
+                if world.version.has_typos() {
+                    "then"
+                } else {
+                    "than"
+                },
             ),
             EINVAL,
         );
@@ -121,6 +126,10 @@ pub(crate) fn check_vm(
         }
     }
     check_machine(schema, config, &mut complain);
+    let firmware_first = world.version.checks_firmware_before_name();
+    if firmware_first {
+        check_firmware(config, &mut complain);
+    }
     let name = text(config, "name");
     if world
         .vms
@@ -128,9 +137,10 @@ pub(crate) fn check_vm(
         .any(|vm| vm.name() == name && Some(vm.id) != id)
     {
         complain("name", "This name already exists.".into(), EEXIST);
-    } else if !name
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    } else if name.is_empty()
+        || !name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
     {
         complain(
             "name",
@@ -147,12 +157,22 @@ pub(crate) fn check_vm(
             );
         } else if set_size(text(config, "cpuset")) != Some(vcpus) {
             let why = format!(
-                "Number of cpus in \"{schema}.cpuset\" must be equal to total number vcpus if pinning is enabled."
+                "Number of cpus in \"{schema}.cpuset\" must be equal to total number {} if pinning is enabled.",
+                if world.version.has_typos() {
+                    "vpcus"
+                } else {
+                    "vcpus"
+                },
             );
             complain("pin_vcpus", why, EINVAL);
         }
     }
-    check_firmware(&world.version, config, &mut complain);
+    if flag(config, "enable_secure_boot") {
+        check_secure_boot(&world.version, config, &mut complain);
+    }
+    if !firmware_first {
+        check_firmware(config, &mut complain);
+    }
     if complaints.is_empty() {
         Ok(())
     } else {
@@ -208,7 +228,7 @@ pub(crate) fn update(world: &mut World, id: i64, changes: Object) -> Result<(), 
     announce(world, id, "changed");
     // Recorded on 25.10.7: the new name is stored, then the missing NVRAM file is an error. A VM
     // that never ran has none.
-    if loses_nvram && version.line() != Line::V26 {
+    if loses_nvram && !version.uses_pylibvirt() {
         return Err(Failure::fault(format!(
             "VM name has been updated but nvram file for {old_name} does not exist which can result in \
              {new_name} VM not booting properly."
@@ -245,7 +265,7 @@ pub(crate) fn status(version: &Version, vm: &Vm) -> Value {
 pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
     let devices: Vec<Value> = world
         .devices_of(vm.id)
-        .map(|device| super::device::entry(device, show_secrets))
+        .map(|device| super::device::entry(&world.version, device, show_secrets))
         .collect();
     let shows = world.devices_of(vm.id).any(|device| {
         device.dtype() == "DISPLAY"
@@ -260,13 +280,32 @@ pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
     entry.insert("display_available".into(), json!(shows));
     entry.insert("id".into(), json!(vm.id));
     entry.insert("status".into(), status(&world.version, vm));
-    entry.insert("enable_secure_boot".into(), secure);
+    if world.version.has_secure_boot() {
+        entry.insert("enable_secure_boot".into(), secure);
+    }
     Value::Object(entry)
 }
 
-/// Tells subscribers that a VM was added or changed. Recorded on 25.10.7: rows carry no devices and
-/// `extra.state` has words of its own; 26 sends the whole entry.
+/// Tells subscribers that a VM was added or changed.
 pub(crate) fn announce(world: &mut World, id: i64, kind: &'static str) {
+    if world.version.announces_rows_by_id() {
+        world.emit(Event {
+            kind,
+            collection: "vm.query",
+            id: json!(id),
+            fields: None,
+            extra: None,
+        });
+        if kind == "changed" {
+            return;
+        }
+    }
+    announce_domain(world, id, kind);
+}
+
+/// Tells subscribers what a VM's domain does. Recorded on 25.10.7: rows carry no devices and
+/// `extra.state` has words of its own; 26 sends the whole entry.
+pub(crate) fn announce_domain(world: &mut World, id: i64, kind: &'static str) {
     let Some(vm) = world.vms.get(&id) else { return };
     let mut fields = entry(world, vm, false);
     let state = match (kind, vm.power) {
@@ -331,27 +370,27 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
     }
 }
 
-fn check_firmware(
+fn check_secure_boot(
     version: &Version,
     config: &Object,
     complain: &mut impl FnMut(&str, String, i32),
 ) {
-    let firmware = text(config, "bootloader_ovmf");
-    if flag(config, "enable_secure_boot") {
-        if !text(config, "machine_type").contains("q35") {
-            complain(
-                "machine_type",
-                "Secure boot is only available in q35 machine type".into(),
-                EINVAL,
-            );
-        }
-        // Recorded on 25.04.2.6: any firmware passes there.
-        if !firmware.contains("secboot") && version.line() != Line::V25_04 {
-            let why =
-                "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
-            complain("bootloader_ovmf", why.into(), EINVAL);
-        }
+    if !text(config, "machine_type").contains("q35") {
+        complain(
+            "machine_type",
+            "Secure boot is only available in q35 machine type".into(),
+            EINVAL,
+        );
     }
+    let has_it = text(config, "bootloader_ovmf").contains("secboot");
+    if !has_it && version.secure_boot_needs_its_firmware() {
+        let why = "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
+        complain("bootloader_ovmf", why.into(), EINVAL);
+    }
+}
+
+fn check_firmware(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+    let firmware = text(config, "bootloader_ovmf");
     if !firmware.is_empty() && !FIRMWARE.contains(&firmware) {
         complain(
             "bootloader_ovmf",
