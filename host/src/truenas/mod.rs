@@ -45,6 +45,7 @@ mod task;
 mod timeouts;
 mod tls;
 mod transport;
+mod wire;
 
 pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
@@ -70,3 +71,4 @@ pub use scram::ScramError;
 pub use session::ServerInfo;
 pub use stats::CallStats;
 pub use transport::{Certificate, Transport, Trusted};
+pub use wire::{Direction, WireObserver};

@@ -26,6 +26,7 @@ mod login;
 mod matrix;
 mod original;
 mod plugins;
+mod recording;
 mod secrets;
 mod versions;
 mod wording;
