@@ -15,6 +15,8 @@ mod endpoint;
 mod error;
 mod fingerprint;
 mod frame;
+#[cfg(test)]
+mod fuzz_tests;
 mod jobs;
 mod lane;
 mod limits;
