@@ -48,11 +48,11 @@ pub(super) enum Command {
     ///
     /// Exit code 0: nothing; 2: something; 1: bad usage or config.
     Drift(DriftArgs),
-    /// Take over VMs that tnvm did not make, or write a config for them
+    /// Take over VMs that tnvm did not make, or write a config for them, or give them back
     ///
     /// Marks the VMs and their zvols as the group's, after asking; changes nothing else. From
     /// then on `apply` and `destroy` count them in. Each VM needs an entry in the config before
-    /// that: `--write` makes one.
+    /// that: `--write` makes one. `--release` takes the marks off again.
     Adopt(AdoptArgs),
     /// Remove the group's VMs and their zvols
     ///
@@ -238,6 +238,9 @@ pub(super) struct AdoptArgs {
     /// Mark nothing, and write a config that says what is there; `-` is standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "force_unlock", "dry_run"])]
     pub(super) write: Option<PathBuf>,
+    /// Give the VMs back: take the marks off them and their zvols, and leave them as they are
+    #[arg(long, conflicts_with_all = ["vm_type", "write"])]
+    pub(super) release: bool,
     /// Show what would be marked and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,

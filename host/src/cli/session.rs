@@ -14,6 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm, Plan};
 use crate::record::Recorder;
+use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
     Allowed, CallError, CallObserver, Client, ConnectOptions, Credentials, Endpoint, Fingerprint,
@@ -116,6 +117,7 @@ pub(super) async fn open(
             help: cause.help(),
             message: cause.to_string(),
         })?;
+    warn_of_unknown(client.release(), output);
     Ok(Session {
         client,
         host: endpoint.host(),
@@ -125,6 +127,19 @@ pub(super) async fn open(
         audit,
         recorder,
     })
+}
+
+/// A release that came after this tnvm is worked with as if it were the newest known one.
+fn warn_of_unknown(release: &Release, output: &Output) {
+    if release.is_unknown() {
+        let known = Release::newest().facts().name;
+        let warning = Diagnostic::warning(format!(
+            "TrueNAS {} is newer than this tnvm, which treats it as {known}",
+            release.version()
+        ))
+        .help("look whether there is a newer tnvm; `--dry-run` shows what would be done");
+        output.problems(&warning.into());
+    }
 }
 
 impl Session {
@@ -142,12 +157,13 @@ impl Session {
     }
 }
 
-/// Everything that a create compares with.
+/// Everything that a create compares with: all zvols of the server too, since a VM may have its
+/// disks outside `storage.pool_path`.
 pub(super) async fn observe_for(client: &Client, desired: &Desired) -> Result<Observed, Failure> {
     observe_around(client, desired, false).await
 }
 
-/// Everything that an apply compares with: besides, all zvols of the server.
+/// Everything that an apply compares with: besides, the snapshots of what it may remove.
 pub(super) async fn observe_all_for(
     client: &Client,
     desired: &Desired,
@@ -158,7 +174,7 @@ pub(super) async fn observe_all_for(
 async fn observe_around(
     client: &Client,
     desired: &Desired,
-    all_volumes: bool,
+    snapshots: bool,
 ) -> Result<Observed, Failure> {
     let devices = || desired.vms.iter().flat_map(|vm| &vm.devices);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -184,7 +200,9 @@ async fn observe_around(
         files,
         want_choices: true,
         want_memory: true,
-        all_volumes,
+        want_virtualization: true,
+        all_volumes: true,
+        snapshots,
     };
     observe(client, &request)
         .await
@@ -195,6 +213,7 @@ async fn observe_around(
 pub(super) async fn observe_everything(client: &Client) -> Result<Observed, Failure> {
     let request = ObserveRequest {
         all_volumes: true,
+        snapshots: true,
         ..ObserveRequest::default()
     };
     observe(client, &request)

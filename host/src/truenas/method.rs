@@ -73,6 +73,8 @@ pub enum Method {
     VmStop,
     /// `vm.update`.
     VmUpdate,
+    /// `vm.virtualization_details`.
+    VmVirtualization,
     /// `vm.device.bind_choices`.
     BindChoices,
     /// `vm.device.create`.
@@ -128,6 +130,7 @@ impl Method {
         Self::VmStatus,
         Self::VmStop,
         Self::VmUpdate,
+        Self::VmVirtualization,
         Self::BindChoices,
         Self::DeviceCreate,
         Self::DeviceDelete,
@@ -175,6 +178,7 @@ impl Method {
             Self::VmStatus => "vm.status",
             Self::VmStop => "vm.stop",
             Self::VmUpdate => "vm.update",
+            Self::VmVirtualization => "vm.virtualization_details",
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
             Self::DeviceDelete => "vm.device.delete",
@@ -269,7 +273,8 @@ impl Method {
             | Self::UsbChoices
             | Self::VmAvailableMemory
             | Self::VmQuery
-            | Self::VmStatus => timeouts::READ,
+            | Self::VmStatus
+            | Self::VmVirtualization => timeouts::READ,
         }
     }
 }

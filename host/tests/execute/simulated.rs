@@ -84,7 +84,9 @@ async fn what_is_made_is_observed_and_what_is_destroyed_is_gone() {
             ],
             want_choices: true,
             want_memory: true,
+            want_virtualization: true,
             all_volumes: false,
+            snapshots: false,
         };
         let observed = observe(&client, &request).await.unwrap();
         for vm in &observed.vms {

@@ -6,9 +6,10 @@ use super::method::{Context, Method};
 use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
-use crate::rules::{dataset, dataset_entry, dataset_models};
-use crate::schema::{Checker, Field, Type};
+use crate::rules::{dataset, dataset_entry, dataset_models, lineage};
+use crate::schema::{Checker, Field, Model, NONEMPTY, TEXT, Type};
 use crate::version::Line;
+use crate::world::World;
 
 static POOL: &[Field] = &[Field::required(
     "pool",
@@ -17,6 +18,20 @@ static POOL: &[Field] = &[Field::required(
         pattern: None,
     },
 )];
+
+static BY_ID: &[Field] = &[Field::required("id", TEXT)];
+static RENAME: Model = Model::closed(
+    "PoolDatasetRenameOptions",
+    &[
+        Field::required("new_name", NONEMPTY),
+        Field::flag("recursive"),
+        Field::flag("force"),
+    ],
+);
+static RENAME_PARAMS: &[Field] = &[
+    Field::required("id", TEXT),
+    Field::required("data", Type::Object(&RENAME)),
+];
 
 pub(super) const METHODS: &[Method] = &[
     Method::read(
@@ -85,7 +100,89 @@ pub(super) const METHODS: &[Method] = &[
     )
     .old(dataset_models::OLD_DELETE_PARAMS)
     .old_in_25_04(),
+    Method::write(
+        "pool.dataset.promote",
+        &["DATASET_WRITE"],
+        BY_ID,
+        |context, params| {
+            lineage::promote(&mut context.state.world, word(params, 0)).map(|()| Value::Null)
+        },
+    )
+    .old_in_25_04(),
+    Method::read(
+        "pool.dataset.attachments",
+        &["DATASET_READ"],
+        BY_ID,
+        |context, params| lineage::attachments(&context.state.world, word(params, 0)),
+    )
+    .old_in_25_04(),
+    // No process of this world has a file open.
+    Method::read(
+        "pool.dataset.processes",
+        &["DATASET_READ"],
+        BY_ID,
+        |context, params| {
+            lineage::attachments(&context.state.world, word(params, 0)).map(|_| json!([]))
+        },
+    )
+    .old_in_25_04(),
+    Method::write(
+        "pool.dataset.rename",
+        &["DATASET_WRITE"],
+        RENAME_PARAMS,
+        |context, params| {
+            let world = &mut context.state.world;
+            lineage::rename(world, word(params, 0), &object(params, 1)).map(|()| Value::Null)
+        },
+    )
+    .since(Line::V25_10),
+    Method::read("pool.dataset.details", &["DATASET_READ"], &[], details),
 ];
+
+/// Pools' roots with everything below, and counts of what uses them: nothing but VMs here.
+fn details(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let world = &context.state.world;
+    let options = query::options(&[], 0);
+    let roots = world
+        .datasets
+        .values()
+        .filter(|found| !found.name.contains('/'));
+    Ok(roots
+        .map(|found| detailed(world, dataset_entry(world, found, &options)))
+        .collect())
+}
+
+fn detailed(world: &World, mut entry: Value) -> Value {
+    let Some(object) = entry.as_object_mut() else {
+        return entry;
+    };
+    let name = object
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    for key in ["nfs_shares", "smb_shares", "iscsi_shares", "apps"] {
+        object.insert(key.into(), json!([]));
+    }
+    for key in [
+        "replication_tasks_count",
+        "snapshot_tasks_count",
+        "cloudsync_tasks_count",
+        "rsync_tasks_count",
+    ] {
+        object.insert(key.into(), json!(0));
+    }
+    let vms = lineage::attachments(world, &name).unwrap_or_default();
+    object.insert("vms".into(), vms);
+    let snapshots = world.snapshots_of(&name).count();
+    object.insert("snapshot_count".into(), json!(snapshots));
+    if let Some(children) = object.get_mut("children").and_then(Value::as_array_mut) {
+        for child in children {
+            *child = detailed(world, child.take());
+        }
+    }
+    entry
+}
 
 fn create(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     dataset::create(&mut context.state.world, &object(params, 0))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    auth, auth_legacy, core, dataset, device, filesystem, interface, pool, snapshot, system, vm,
-    vm_info,
+    auth, auth_legacy, core, dataset, device, disk_image, filesystem, interface, pool, snapshot,
+    system, vm, vm_info, zfs_resource,
 };
 use crate::errors::Failure;
 use crate::schema::{Checker, Field};
@@ -250,12 +250,13 @@ impl Context<'_> {
     }
 }
 
-const NAMESPACES: [&[Method]; 12] = [
+const NAMESPACES: [&[Method]; 14] = [
     auth::METHODS,
     auth_legacy::METHODS,
     core::METHODS,
     dataset::METHODS,
     device::METHODS,
+    disk_image::METHODS,
     filesystem::METHODS,
     interface::METHODS,
     pool::METHODS,
@@ -263,6 +264,7 @@ const NAMESPACES: [&[Method]; 12] = [
     system::METHODS,
     vm::METHODS,
     vm_info::METHODS,
+    zfs_resource::METHODS,
 ];
 
 /// The method of that name in a version.

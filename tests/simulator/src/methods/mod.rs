@@ -6,6 +6,7 @@ mod auth_legacy;
 mod core;
 mod dataset;
 mod device;
+mod disk_image;
 mod filesystem;
 mod interface;
 mod method;
@@ -16,6 +17,7 @@ mod snapshot;
 mod system;
 mod vm;
 mod vm_info;
+mod zfs_resource;
 
 pub(crate) use auth::revoke_key;
 pub(crate) use method::{Access, Context, Method, Progress, Run, Step, find, has_service, names};

@@ -23,7 +23,8 @@ pub(super) const METHODS: &[Method] = &[
     Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS, create)
         .old(models::OLD_VM_CREATE_PARAMS)
         .until(Line::V25_10),
-    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_26, create).since(Line::V26),
+    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_26, create).only(Line::V26),
+    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_27, create).since(Line::V27),
     Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS_25_04, update)
         .old(models::OLD_VM_UPDATE_PARAMS)
         .until(Line::V25_04),
@@ -36,6 +37,7 @@ pub(super) const METHODS: &[Method] = &[
     Method::write("vm.poweroff", WRITE, models::ID, poweroff),
     Method::write("vm.suspend", WRITE, models::ID, suspend),
     Method::write("vm.resume", WRITE, models::ID, resume),
+    Method::write("vm.reset", WRITE, models::ID, reset).since(Line::V27),
     Method::write("vm.clone", WRITE, models::VM_CLONE_PARAMS, clone)
         .old(models::OLD_VM_CLONE_PARAMS),
 ];
@@ -214,6 +216,12 @@ fn suspend(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure
 
 fn resume(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     power::resume(&mut context.state.world, number(params, 0)).map(|()| Value::Null)
+}
+
+/// The domain begins anew, with what it was started with. Schema: 27.0.0.
+fn reset(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let world = &context.state.world;
+    power::check_running(world, number(params, 0)).map(|()| Value::Null)
 }
 
 fn clone(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

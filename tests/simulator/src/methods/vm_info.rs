@@ -7,11 +7,14 @@ use super::method::{Context, Method};
 use crate::errors::Failure;
 use crate::json::{number, text, word};
 use crate::random;
-use crate::rules::{display, memory, models, vm};
-use crate::schema::{Default, Field, Type};
+use crate::rules::{display, memory, models, power, vm};
+use crate::schema::{Default, Field, TEXT, Type};
+use crate::version::Line;
 
 const READ: &[&str] = &["VM_READ"];
 const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_READ"];
+/// Schema: 27.0.0.
+static ARCH: &[Field] = &[Field::with("arch", TEXT, Default::Text("x86_64"))];
 static OVERCOMMIT: &[Field] = &[Field::with("overcommit", Type::Bool, Default::Bool(false))];
 
 pub(super) const METHODS: &[Method] = &[
@@ -23,7 +26,32 @@ pub(super) const METHODS: &[Method] = &[
     }),
     Method::read("vm.cpu_model_choices", CHOICES, &[], |_, _| {
         Ok(same(&vm::CPU_MODELS))
-    }),
+    })
+    .until(Line::V26),
+    Method::read("vm.cpu_model_choices", CHOICES, ARCH, |_, params| {
+        Ok(match word(params, 0) {
+            "aarch64" => same(&vm::ARM_MODELS),
+            _ => same(&vm::CPU_MODELS),
+        })
+    })
+    .since(Line::V27),
+    Method::read("vm.bootloader_aavmf_choices", CHOICES, &[], |_, _| {
+        Ok(same(&vm::ARM_FIRMWARE))
+    })
+    .since(Line::V27),
+    // Code reading: it asks the guest's agent, and guests of this world have none.
+    Method::read(
+        "vm.get_guest_network_interfaces",
+        READ,
+        models::ID,
+        |context, params| {
+            power::check_running(&context.state.world, number(params, 0))?;
+            Err(Failure::fault(
+                "Guest agent is not responding: QEMU guest agent is not connected",
+            ))
+        },
+    )
+    .since(Line::V27),
     Method::read(
         "vm.guest_architecture_and_machine_choices",
         CHOICES,
@@ -101,9 +129,8 @@ pub(super) fn same<T: AsRef<str>>(words: &[T]) -> Value {
     Value::Object(map)
 }
 
-fn machines(_: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
-    let map: Map<String, Value> = vm::MACHINES
-        .iter()
+fn machines(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let map: Map<String, Value> = vm::machines(&context.state.world.version)
         .map(|(arch, machines)| ((*arch).to_owned(), json!(machines)))
         .collect();
     Ok(Value::Object(map))

@@ -48,6 +48,9 @@ macro_rules! vm_create_fields {
 static VM_CREATE: Model = Model::closed("VMCreateArgs", vm_create_fields!(false));
 static VM_CREATE_26: Model = Model::closed("VMCreateArgs", vm_create_fields!(true));
 
+/// Recorded on 27: the model has another name, and nothing else is different.
+static VM_CREATE_27: Model = Model::closed("VMCreate", vm_create_fields!(true));
+
 /// The model of `vm.create` in a version.
 pub(crate) fn vm_create(version: &Version) -> &'static Model {
     if version.has_old_schemas() {
@@ -213,6 +216,9 @@ pub(crate) static VM_UPDATE_PARAMS_25_04: &[Field] = &[
     Field::required("id", INT),
     Field::required("vm_update", Type::Object(&VM_UPDATE_25_04)),
 ];
+/// The same for 27.
+pub(crate) static VM_CREATE_PARAMS_27: &[Field] =
+    &[Field::required("vm_create", Type::Object(&VM_CREATE_27))];
 /// `vm.create` of 24.10.
 pub(crate) static OLD_VM_CREATE_PARAMS: &[Field] =
     &[Field::required("vm_create", Type::Object(&OLD_VM_CREATE))];

@@ -81,6 +81,15 @@ pub(crate) fn check_stop(world: &World, id: i64) -> Result<(), Failure> {
     }
 }
 
+/// Whether there is a domain to act on, as 26 and newer look for one.
+pub(crate) fn check_running(world: &World, id: i64) -> Result<(), Failure> {
+    let vm = vm::find(world, id)?;
+    match vm.power {
+        Power::Off => Err(no_domain(vm.name(), vm.ever_started)),
+        Power::Running { .. } | Power::Suspended { .. } => Ok(()),
+    }
+}
+
 /// The domain goes away at once.
 pub(crate) fn turn_off(world: &mut World, id: i64) {
     if world.vms.get(&id).is_some_and(Vm::is_active) {

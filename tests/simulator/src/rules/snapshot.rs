@@ -1,11 +1,13 @@
-//! Rules of `pool.snapshot.*`. Texts recorded on 26.0.0-BETA.3; those of 25.10 by code reading (its
-//! helper passes ZFS's own words on).
+//! Rules of `pool.snapshot.*`: creation, deletion, cloning, and the entry. Texts recorded on
+//! 26.0.0-BETA.3 and on 24.10.2.5 and 25.04.2.6; 25.10 has the helper of the latter, which passes ZFS's own
+//! words on (code reading).
 
 use serde_json::{Value, json};
 
 use crate::errors::{EBUSY, EEXIST, ENOENT, Failure};
 use crate::json::{Object, flag, given, text};
 use crate::query::Options;
+use crate::world::machine::date;
 use crate::world::{Dataset, Kind, Snapshot, World, parent_of, pool_of};
 
 /// `pool.snapshot.create`
@@ -17,13 +19,20 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         dated(text(data, "naming_schema"))
     };
     let by_helper = world.version.uses_pylibzfs();
+    // Recorded on 24.10.2.5 and 25.04.2.6; later versions have a model for each.
+    if name.is_empty() {
+        return Err(Failure::invalid(
+            "snapshot_create.naming_schema",
+            "You must specify either name or naming schema",
+        ));
+    }
     if !world.datasets.contains_key(&dataset) {
         return Err(match by_helper {
             true => {
                 Failure::exception("ZFSPathNotFoundException", format!("'{dataset}' not found"))
             }
             false => Failure::fault(format!(
-                "Failed to snapshot {dataset}@{name}: dataset does not exist"
+                "Failed to snapshot {dataset}@{name}: Dataset '{dataset}' not found"
             )),
         });
     }
@@ -37,9 +46,12 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
                     EEXIST,
                 )],
             },
-            false => Failure::fault(format!(
-                "Failed to snapshot {dataset}@{name}: dataset already exists"
-            )),
+            false => Failure::call(
+                EEXIST,
+                format!(
+                    "Failed to snapshot {dataset}@{name}: cannot create snapshot '{dataset}@{name}': dataset already exists"
+                ),
+            ),
         });
     }
     if name.contains(['/', '@', '#']) {
@@ -56,8 +68,8 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         world.take_snapshot(&target, &name);
     }
     let snapshot = find(world, &format!("{dataset}@{name}"))?;
-    let mut entry = entry(snapshot, &Options::default());
-    if let Some(entry) = entry.as_object_mut() {
+    let mut entry = entry(world, snapshot, &Options::default());
+    if let (false, Some(entry)) = (world.version.shows_whole_snapshots(), entry.as_object_mut()) {
         entry.remove("holds");
         entry.insert(
             "properties".into(),
@@ -72,14 +84,18 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
 
 /// `pool.snapshot.delete`
 pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Value, Failure> {
-    if world.version.uses_pylibzfs() && !world.snapshots.contains_key(id) {
-        let complaints = vec![(None, format!("'{id}' not found"), ENOENT)];
+    if !world.snapshots.contains_key(id) {
+        let why = if world.version.uses_pylibzfs() {
+            format!("'{id}' not found")
+        } else {
+            format!("Snapshot '{id}' not found")
+        };
+        let complaints = vec![(None, why, ENOENT)];
         return Err(Failure::Validation {
             class: "InstanceNotFound",
             complaints,
         });
     }
-    find(world, id)?;
     let clones = world.clones_of(id);
     if !clones.is_empty() {
         let takes_them_along = flag(options, "recursive") && world.version.destroys_clones();
@@ -93,9 +109,13 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
                         EBUSY,
                     )],
                 },
-                false => Failure::fault(format!(
-                    "Failed to delete snapshot: cannot destroy '{id}': snapshot has dependent clones"
-                )),
+                false => Failure::invalid(
+                    "options.defer",
+                    format!(
+                        "Please set this attribute as '{id}' snapshot has dependent clones: {}",
+                        clones.join(", ")
+                    ),
+                ),
             });
         }
         for clone in clones {
@@ -114,7 +134,7 @@ pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> 
         return Err(match by_helper {
             true => Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found")),
             false => Failure::fault(format!(
-                "Failed to clone snapshot: cannot open '{id}': dataset does not exist"
+                "Failed to clone snapshot: Snapshot '{id}' not found"
             )),
         });
     };
@@ -158,32 +178,85 @@ pub(crate) fn find<'a>(world: &'a World, id: &str) -> Result<&'a Snapshot, Failu
     world
         .snapshots
         .get(id)
-        .ok_or_else(|| Failure::not_found("PoolSnapshot", id))
+        .ok_or_else(|| Failure::not_found(world.version.snapshot_model(), id))
 }
 
 /// The entry of `pool.snapshot.query`. `extra.properties` asks for properties.
-pub(crate) fn entry(snapshot: &Snapshot, options: &Options) -> Value {
+pub(crate) fn entry(world: &World, snapshot: &Snapshot, options: &Options) -> Value {
+    let chosen = options.extra.get("properties").and_then(Value::as_array);
+    let all = chosen.is_none() && world.version.shows_whole_snapshots();
+    let wanted = |name: &str| {
+        all || chosen
+            .into_iter()
+            .flatten()
+            .any(|chosen| chosen.as_str() == Some(name))
+    };
     let mut properties = serde_json::Map::new();
-    for name in options
-        .extra
-        .get("properties")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let value = match name.as_str() {
-            Some("creation") => property(&snapshot.created.to_string(), json!(snapshot.created)),
-            Some("used") => property("0", json!(0)),
-            Some("createtxg") => property(&snapshot.txg.to_string(), json!(snapshot.txg)),
-            _ => continue,
-        };
-        properties.insert(name.as_str().unwrap_or_default().to_owned(), value);
+    for (name, value) in known_properties(world, snapshot) {
+        if wanted(name) {
+            properties.insert(name.to_owned(), value);
+        }
     }
-    json!({
+    let mut entry = json!({
         "id": snapshot.id(), "properties": properties, "pool": pool_of(&snapshot.dataset), "name": snapshot.id(),
         "type": "SNAPSHOT", "snapshot_name": snapshot.name, "dataset": snapshot.dataset,
-        "createtxg": snapshot.txg.to_string(), "holds": {},
-    })
+        "createtxg": snapshot.txg.to_string(),
+    });
+    let holds = options.extra_flag("holds", !world.version.shows_whole_snapshots());
+    if let (true, Some(entry)) = (holds, entry.as_object_mut()) {
+        let holds: serde_json::Map<String, Value> = snapshot
+            .holds
+            .iter()
+            .map(|tag| (tag.clone(), json!(snapshot.created)))
+            .collect();
+        entry.insert("holds".into(), Value::Object(holds));
+    }
+    entry
+}
+
+/// What a snapshot has to tell, in ZFS's order.
+fn known_properties(world: &World, snapshot: &Snapshot) -> Vec<(&'static str, Value)> {
+    let same = |text: String| property(&text, json!(text));
+    let created = if world.version.shows_whole_snapshots() {
+        property(&snapshot.created.to_string(), date(snapshot.created))
+    } else {
+        property(&snapshot.created.to_string(), json!(snapshot.created))
+    };
+    let mut known = vec![
+        ("type", same("snapshot".to_owned())),
+        ("used", property("0", json!(0))),
+        ("referenced", property("98304", json!(98_304))),
+        ("creation", created),
+        (
+            "createtxg",
+            property(&snapshot.txg.to_string(), json!(snapshot.txg)),
+        ),
+        (
+            "guid",
+            property(&snapshot.txg.to_string(), json!(snapshot.txg)),
+        ),
+        ("compressratio", same("1.00".to_owned())),
+        ("written", property("0", json!(0))),
+        (
+            "userrefs",
+            property(
+                &snapshot.holds.len().to_string(),
+                json!(snapshot.holds.len()),
+            ),
+        ),
+        ("defer_destroy", same("off".to_owned())),
+        ("clones", same(world.clones_of(&snapshot.id()).join(","))),
+        ("name", same(snapshot.id())),
+        ("encryption", same("off".to_owned())),
+    ];
+    if let Some(Kind::Volume { size, .. }) = world
+        .datasets
+        .get(&snapshot.dataset)
+        .map(|dataset| dataset.kind)
+    {
+        known.push(("volsize", property(&size.to_string(), json!(size))));
+    }
+    known
 }
 
 fn property(raw: &str, parsed: Value) -> Value {

@@ -19,7 +19,7 @@ pub(crate) const FIRMWARE: [&str; 6] = [
 ];
 
 /// Guest machines by architecture; a small extract of what QEMU offers.
-pub(crate) const MACHINES: [(&str, &[&str]); 2] = [
+const MACHINES: [(&str, &[&str]); 2] = [
     (
         "x86_64",
         &["pc-i440fx-6.2", "pc-q35-6.2", "pc-q35-7.2", "q35", "pc"],
@@ -56,6 +56,24 @@ pub(crate) const CPU_MODELS: [&str; 26] = [
     "EPYC-Rome",
     "EPYC-Milan",
 ];
+
+/// What 27 offers beside them. Schema: 27.0.0; recorded there: `vm.guest_architecture_and_machine_choices`.
+const ARM_MACHINES: (&str, &[&str]) = (ARM, &["virt", "virt-9.2"]);
+/// The other architecture.
+const ARM: &str = "aarch64";
+/// CPU models of aarch64; an extract of what QEMU offers.
+pub(crate) const ARM_MODELS: [&str; 3] = ["cortex-a57", "cortex-a72", "max"];
+/// Firmware images of aarch64. Code reading: 27.
+pub(crate) const ARM_FIRMWARE: [&str; 2] = ["AAVMF_CODE.fd", "AAVMF_CODE.ms.fd"];
+
+/// Guest machines by architecture in a version.
+pub(crate) fn machines(
+    version: &Version,
+) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    MACHINES
+        .into_iter()
+        .chain(version.has_aarch64().then_some(ARM_MACHINES))
+}
 
 /// Largest product of sockets, cores and threads. Recorded on 25.10.7: `vm.maximum_supported_vcpus`.
 pub(crate) const MAX_VCPUS: i64 = 255;
@@ -125,7 +143,10 @@ pub(crate) fn check_vm(
             );
         }
     }
-    check_machine(schema, config, &mut complain);
+    check_machine(&world.version, schema, config, &mut complain);
+    if text(config, "arch_type") == ARM {
+        check_arm(config, &mut complain);
+    }
     let firmware_first = world.version.checks_firmware_before_name();
     if firmware_first {
         check_firmware(config, &mut complain);
@@ -188,7 +209,11 @@ pub(crate) fn fill_vm_defaults(version: &Version, config: &mut Object) {
         config.insert("machine_type".into(), json!("pc-q35-6.2"));
     }
     if !given(config, "bootloader_ovmf") {
-        let firmware = version.default_firmware(secure);
+        let firmware = match (text(config, "arch_type"), secure) {
+            (ARM, true) => "AAVMF_CODE.ms.fd",
+            (ARM, false) => "AAVMF_CODE.fd",
+            _ => version.default_firmware(secure),
+        };
         config.insert("bootloader_ovmf".into(), json!(firmware));
     }
     if !given(config, "uuid") {
@@ -336,7 +361,12 @@ pub(crate) fn announce_domain(world: &mut World, id: i64, kind: &'static str) {
     });
 }
 
-fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+fn check_machine(
+    version: &Version,
+    schema: &str,
+    config: &Object,
+    complain: &mut impl FnMut(&str, String, i32),
+) {
     let arch = text(config, "arch_type");
     let machine = text(config, "machine_type");
     if arch.is_empty() {
@@ -349,7 +379,7 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
         }
         return;
     }
-    let Some((_, machines)) = MACHINES.iter().find(|(name, _)| *name == arch) else {
+    let Some((_, known)) = machines(version).find(|(name, _)| *name == arch) else {
         complain(
             "arch_type",
             "Specified architecture type is not supported on this system".into(),
@@ -357,8 +387,8 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
         );
         return;
     };
-    if !machine.is_empty() && !machines.contains(&machine) {
-        let listed: Vec<String> = machines.iter().map(|name| format!("'{name}'")).collect();
+    if !machine.is_empty() && !known.contains(&machine) {
+        let listed: Vec<String> = known.iter().map(|name| format!("'{name}'")).collect();
         complain(
             "machine_type",
             format!(
@@ -370,12 +400,33 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
     }
 }
 
+/// Code reading: 27; the texts are ours.
+fn check_arm(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+    let mut refuse = |attribute: &str| {
+        let why = format!("This is not supported for {ARM} guests");
+        complain(attribute, why, EINVAL);
+    };
+    if text(config, "bootloader") == "UEFI_CSM" {
+        refuse("bootloader");
+    }
+    for key in ["hyperv_enlightenments", "hide_from_msr"] {
+        if flag(config, key) {
+            refuse(key);
+        }
+    }
+    if text(config, "cpu_mode") != "CUSTOM" {
+        // The simulated host is an x86_64.
+        refuse("cpu_mode");
+    }
+}
+
 fn check_secure_boot(
     version: &Version,
     config: &Object,
     complain: &mut impl FnMut(&str, String, i32),
 ) {
-    if !text(config, "machine_type").contains("q35") {
+    let arm = text(config, "arch_type") == ARM;
+    if !arm && !text(config, "machine_type").contains("q35") {
         complain(
             "machine_type",
             "Secure boot is only available in q35 machine type".into(),
@@ -383,7 +434,7 @@ fn check_secure_boot(
         );
     }
     let has_it = text(config, "bootloader_ovmf").contains("secboot");
-    if !has_it && version.secure_boot_needs_its_firmware() {
+    if !arm && !has_it && version.secure_boot_needs_its_firmware() {
         let why = "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
         complain("bootloader_ovmf", why.into(), EINVAL);
     }
@@ -391,7 +442,11 @@ fn check_secure_boot(
 
 fn check_firmware(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
     let firmware = text(config, "bootloader_ovmf");
-    if !firmware.is_empty() && !FIRMWARE.contains(&firmware) {
+    let known = match text(config, "arch_type") {
+        ARM => ARM_FIRMWARE.contains(&firmware),
+        _ => FIRMWARE.contains(&firmware),
+    };
+    if !firmware.is_empty() && !known {
         complain(
             "bootloader_ovmf",
             "Invalid bootloader ovmf choice specified".into(),
@@ -475,6 +530,24 @@ mod tests {
             "vm_create.command_line_args",
             22,
         );
+    }
+
+    #[test]
+    fn only_27_runs_aarch64_and_without_what_x86_has() {
+        let arm =
+            json!([{"name": "a", "memory": 512, "arch_type": "aarch64", "machine_type": "virt"}]);
+        assert_eq!(
+            Bench::new("26").refused("vm.create", arm.clone()).2,
+            "vm_create.arch_type"
+        );
+        let mut bench = Bench::new("27");
+        assert_eq!(
+            bench.ok("vm.create", arm)["bootloader_ovmf"],
+            "AAVMF_CODE.fd"
+        );
+        let csm =
+            json!([{"name": "b", "memory": 512, "arch_type": "aarch64", "bootloader": "UEFI_CSM"}]);
+        assert_eq!(bench.refused("vm.create", csm).2, "vm_create.bootloader");
     }
 
     #[test]

@@ -80,6 +80,12 @@ where
             .write_all(http::response("200 OK", "application/json", &body).as_bytes())
             .await;
     }
+    if head.path == "/api/boot_id" && head.method == "GET" && version.serves_boot_id() {
+        let body = serde_json::json!(shared.with(|state| state.world.boot_id.clone())).to_string();
+        return stream
+            .write_all(http::response("200 OK", "application/json", &body).as_bytes())
+            .await;
+    }
     let conversation = match head.path.strip_prefix("/api/") {
         Some(name) if version.serves(name) => Some(Conversation::JsonRpc),
         None if head.path == LEGACY => Some(Conversation::legacy(version.answers_legacy_ping())),

@@ -47,6 +47,11 @@ impl Version {
         self.since(Line::V25_04_0)
     }
 
+    /// Whether `GET /api/boot_id` is answered. Code reading: `main.py`, from 25.10 on.
+    pub fn serves_boot_id(&self) -> bool {
+        self.since(Line::V25_10)
+    }
+
     /// Everything `GET /api/versions` lists. Code reading: `main.py`, 25.10.7 and 26.0.
     pub fn api_versions(&self) -> Vec<String> {
         let patch: u32 = self

@@ -25,6 +25,11 @@ impl Version {
         self.line <= Line::V25_04
     }
 
+    /// Guests may be aarch64. Schema: 27.0.0.
+    pub fn has_aarch64(&self) -> bool {
+        self.since(Line::V27)
+    }
+
     /// Disks have a serial of the server's. Recorded on 25.04.2.6; 24.10.2.5 knows no such key.
     pub fn gives_serials(&self) -> bool {
         self.since(Line::V25_04)

@@ -25,6 +25,7 @@ mod layers;
 mod login;
 mod matrix;
 mod original;
+mod ownership;
 mod plugins;
 mod recording;
 mod secrets;
