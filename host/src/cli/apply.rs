@@ -139,6 +139,7 @@ impl Apply<'_> {
         }
         let mut lock = None;
         if !plan.is_empty() {
+            self.session.expect(&plan, self.args.concurrency);
             let force = self.args.force_unlock;
             let (held, observed) =
                 guard::lock(self.session, place, &plan.group, force, output, observe).await?;

@@ -108,6 +108,17 @@ pub(super) struct Global {
     /// Send a password over ws:// to another machine
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) allow_plaintext: bool,
+    /// How many connections to the server there may be, each with a login of its own; beyond the
+    /// first they are made when there is work for them
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=8),
+        help_heading = "Connection"
+    )]
+    pub(super) connections: u8,
     /// Refuse every change before it is sent, whatever the command; it still shows what it would do
     #[arg(
         long,

@@ -80,6 +80,7 @@ async fn destroy_on(
     }
     let mut lock = None;
     if !plan.is_empty() {
+        session.expect(&plan, args.concurrency);
         let force = args.force_unlock;
         let (held, observed) =
             guard::lock(session, place, &plan.group, force, output, observe).await?;

@@ -118,9 +118,10 @@ async fn execute_watched(
 ) -> Report {
     let mut options = ExecuteOptions::new(run.secrets);
     options.on_failure = run.on_failure;
-    if let Some(concurrency) = run.concurrency {
-        options.concurrency = concurrency.into();
-    }
+    options.concurrency = match run.concurrency {
+        Some(concurrency) => concurrency.into(),
+        None => options.concurrency * run.session.client.connections(),
+    };
     if let Some(max_unavailable) = run.max_unavailable {
         options.max_unavailable = max_unavailable.into();
     }

@@ -12,7 +12,8 @@ use crate::audit::AuditLog;
 use crate::config::{self, Config, Environment};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
-use crate::plan::{Observed, ObservedVm};
+use crate::plan::{Observed, ObservedVm, Plan};
+use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
     Allowed, CallError, CallObserver, Client, ConnectOptions, Credentials, Endpoint, Fingerprint,
@@ -77,9 +78,14 @@ pub(super) async fn open(
             Some(1) => 1,
             _ => default.concurrency,
         },
+        connections: match vms_at_once {
+            Some(1) => 1,
+            _ => global.connections.into(),
+        },
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
+            insecure: None,
         },
         allow_plaintext: global.allow_plaintext,
         allowed: Allowed::of(purpose).read_only(global.read_only),
@@ -106,6 +112,7 @@ pub(super) async fn open(
             help: cause.help(),
             message: cause.to_string(),
         })?;
+    warn_of_unknown(client.release(), output);
     Ok(Session {
         client,
         host: endpoint.host(),
@@ -116,7 +123,28 @@ pub(super) async fn open(
     })
 }
 
+/// A release that came after this tnvm is worked with as if it were the newest known one.
+fn warn_of_unknown(release: &Release, output: &Output) {
+    if release.is_unknown() {
+        let known = Release::newest().facts().name;
+        let warning = Diagnostic::warning(format!(
+            "TrueNAS {} is newer than this tnvm, which treats it as {known}",
+            release.version()
+        ))
+        .help("look whether there is a newer tnvm; `--dry-run` shows what would be done");
+        output.problems(&warning.into());
+    }
+}
+
 impl Session {
+    /// This is about to be carried out: further connections, where they are allowed and there is
+    /// work for them, are made meanwhile.
+    pub(super) fn expect(&self, plan: &Plan, concurrency: Option<u16>) {
+        let steps = plan.vms.iter().map(|vm| vm.steps.len()).sum();
+        let at_once = concurrency.map_or(usize::MAX, usize::from);
+        self.client.expect_calls(at_once.min(steps));
+    }
+
     /// Logs out.
     pub(super) async fn close(self) {
         self.client.logout().await;
@@ -166,6 +194,7 @@ async fn observe_around(
         files,
         want_choices: true,
         want_memory: true,
+        want_virtualization: true,
         all_volumes: true,
         snapshots,
     };

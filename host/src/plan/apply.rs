@@ -14,6 +14,7 @@ use super::step::{Plan, PlanKind, Step, VmPlan};
 use super::volume_rule::VolumeRule;
 use crate::diagnostic::Diagnostics;
 use crate::mark::Mark;
+use crate::release::Release;
 use crate::resolve::{Desired, DesiredVm};
 
 /// What an apply may do, and to which VMs.
@@ -53,6 +54,7 @@ pub fn plan_apply(
     check_selection(&desired, observed, options.selection, &mut problems);
 
     let found = by_name(observed);
+    let release = Release::of_text(&observed.version);
     let goes = |mark: &Mark| {
         !wanted.contains(mark.vm.as_str()) && options.selection.selects(&mark.vm, &mark.vm_type)
     };
@@ -75,6 +77,7 @@ pub fn plan_apply(
                     found,
                     mark: &mark,
                     observed,
+                    release: &release,
                     options,
                     rule: &rule,
                 };

@@ -14,10 +14,10 @@ use super::orders;
 use super::pairing::{Standing, differences, pair_all};
 use super::removal;
 use super::step::{Change, EXISTS, Effect, Step};
-use super::version::version_of;
 use super::volume_rule::VolumeRule;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::mark::Mark;
+use crate::release::Release;
 use crate::resolve::{DesiredDevice, DesiredVm};
 
 /// What stands for a secret in a plan.
@@ -40,6 +40,7 @@ pub(super) struct Existing<'a> {
     pub(super) found: &'a ObservedVm,
     pub(super) mark: &'a Mark,
     pub(super) observed: &'a Observed,
+    pub(super) release: &'a Release,
     pub(super) options: &'a ApplyOptions<'a>,
     pub(super) rule: &'a VolumeRule<'a>,
 }
@@ -122,14 +123,13 @@ impl Existing<'_> {
     }
 
     fn effect(&self, of: Of, attribute: &str) -> Effect {
-        let version = version_of(&self.observed.version);
-        effects::effect(of, attribute, self.is_off(), version)
+        effects::effect(of, attribute, self.is_off(), self.release)
     }
 
     /// The fields that differ. One that the server does not show is one it does not have.
     fn fields(&self, changes: &mut Vec<Change>, problems: &mut Diagnostics) -> Option<Step> {
         let (mut fields, mut before) = (Map::new(), Map::new());
-        for (name, wanted) in &with_defaults(&self.vm.fields, &self.found.fields) {
+        for (name, wanted) in &with_defaults(&self.vm.fields, &self.found.fields, self.release) {
             if name == "name" {
                 continue;
             }

@@ -35,7 +35,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod totals;
-mod version;
 mod view;
 mod volume_rule;
 mod words;

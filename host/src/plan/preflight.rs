@@ -10,8 +10,8 @@ use super::claims;
 use super::observed::{Observed, zvol_of};
 use super::step::{Plan, Step};
 use super::totals::is_thin;
-use super::version::version_of;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::release::Release;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
 /// The share of a dataset's free space that one zvol may take (`pool.dataset.create`, all
@@ -66,6 +66,7 @@ pub(super) fn check(
             }
         }
     }
+    check_virtualization(plan, observed, problems);
     check_space(plan, observed, problems);
     check_memory(plan, observed, problems);
 }
@@ -158,11 +159,11 @@ fn cdrom_problem(path: &str, observed: &Observed) -> Option<Diagnostic> {
                 .help("upload the image, or correct `storage.cdrom_path` or `cdrom`; `cdrom: false` leaves the CD-ROM out"),
         );
     }
-    // `vm.device.create` from 25.10.1 on wants the image in a dataset below the pool's root.
     let directly_in_pool = path
         .strip_prefix("/mnt/")
         .is_some_and(|rest| rest.matches('/').count() == 1);
-    (directly_in_pool && version_of(&observed.version) >= (25, 10, 1)).then(|| {
+    let refused = directly_in_pool && Release::of_text(&observed.version).wants_cdrom_below_root();
+    refused.then(|| {
         Diagnostic::error(format!(
             "{path} lies in the root dataset of its pool, which TrueNAS {} refuses for a CD-ROM",
             observed.version
@@ -242,6 +243,20 @@ fn parent(dataset: &str) -> &str {
 )]
 fn exceeds_share(size: u64, available: u64) -> bool {
     size as f64 > available as f64 * LARGEST_SHARE
+}
+
+/// `vm.create` refuses on a machine without KVM (all versions).
+fn check_virtualization(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
+    let Some(why) = &observed.missing_virtualization else {
+        return;
+    };
+    if plan.vms.iter().any(super::step::VmPlan::creates) {
+        problems.push(
+            Diagnostic::error(format!("the server cannot run virtual machines: {why}")).help(
+                "switch virtualization (VT-x, AMD-V) on in the machine's firmware; where TrueNAS is itself a VM, its host has to pass it on",
+            ),
+        );
+    }
 }
 
 /// Thick zvols must fit together; thin ones are worth a word when they promise more than there is.

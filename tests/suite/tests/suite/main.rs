@@ -10,6 +10,7 @@
 
 mod adopt;
 mod apply;
+mod connections;
 mod converge;
 mod crash;
 mod create;
