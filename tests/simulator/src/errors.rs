@@ -233,7 +233,7 @@ impl Failure {
                 "VALIDATION",
                 complaints.first().map_or(EINVAL, |complaint| complaint.2),
             ),
-            // Recorded on 26.0.0-BETA.3 and 27: `vm.stop` of a VM that is off.
+            // Recorded on 26.0.0-BETA.3 and 27: an exception of another kind has none.
             Self::Exception { .. } => {
                 return json!({"repr": self.repr(), "type": self.class(), "errno": null, "extra": null});
             }

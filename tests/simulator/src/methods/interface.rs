@@ -6,8 +6,7 @@ use super::method::{Context, Method};
 use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{flag, object, word};
-use crate::schema::{Checker, Default, Field, Model, Type};
-use crate::version::Line;
+use crate::schema::{Default, Field, Model, Type};
 use crate::world::{Interface, InterfaceKind};
 
 const READ: &[&str] = &["NETWORK_INTERFACE_READ"];
@@ -36,7 +35,7 @@ static CHOICES_PARAMS: &[Field] = &[Field::with(
 pub(super) const METHODS: &[Method] = &[
     Method::read("interface.query", READ, QUERY, |context, params| {
         query::answer(
-            Checker::of_storage(&context.state.world.version),
+            query::Dialect::of_storage(&context.state.world.version),
             rows(context),
             params,
             0,
@@ -61,13 +60,17 @@ pub(super) fn choice(interface: &Interface) -> (String, Value) {
 }
 
 fn rows(context: &Context<'_>) -> Vec<Value> {
-    let world = &context.state.world;
-    let old = world.version.line() <= Line::V25_04;
-    world
-        .interfaces
+    let interfaces = &context.state.world.interfaces;
+    interfaces
         .iter()
         .enumerate()
-        .map(|(position, interface)| interface.entry(position, old))
+        .map(|(position, interface)| {
+            let mut entry = interface.entry(position);
+            if let Some(entry) = entry.as_object_mut() {
+                context.state.world.version.shape_interface(entry);
+            }
+            entry
+        })
         .collect()
 }
 

@@ -6,8 +6,6 @@ use super::method::{Context, Method};
 use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::number;
-use crate::schema::Checker;
-use crate::version::Line;
 use crate::world::{Pool, World};
 
 const READ: &[&str] = &["POOL_READ"];
@@ -16,7 +14,7 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("pool.query", READ, QUERY, |context, params| {
         let world = &context.state.world;
         query::answer(
-            Checker::of_storage(&world.version),
+            query::Dialect::of_storage(&world.version),
             world.pools.iter().map(|pool| entry(world, pool)).collect(),
             params,
             0,
@@ -52,19 +50,8 @@ fn entry(world: &World, pool: &Pool) -> Value {
         "autotrim": {"value": "off", "rawvalue": "off", "parsed": "off", "source": "DEFAULT"},
         "topology": {"data": [], "log": [], "cache": [], "spare": [], "special": [], "dedup": []},
     });
-    let line = world.version.line();
     if let Some(entry) = entry.as_object_mut() {
-        // Recorded on 24.10.2.5, 26.0.0-BETA.3 and 27.
-        if line == Line::V24_10 {
-            entry.shift_remove("dedup_table_size");
-            entry.shift_remove("dedup_table_quota");
-        }
-        if line >= Line::V26 {
-            entry.insert("all_sed".into(), json!(false));
-        }
-        if line >= Line::V27 {
-            entry.insert("is_upgraded".into(), json!(false));
-        }
+        world.version.shape_pool(entry);
     }
     entry
 }

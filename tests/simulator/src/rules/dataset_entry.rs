@@ -134,7 +134,10 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
         all.insert("user_properties".into(), Value::Object(properties));
     }
     all.extend(entry);
-    all.insert("mountpoint".into(), json!(dataset.mountpoint()));
+    let chosen = wanted.is_none_or(|names| names.contains(&"mountpoint"));
+    if chosen || !world.version.shows_zfs_texts() {
+        all.insert("mountpoint".into(), json!(dataset.mountpoint()));
+    }
     let snapshots: Vec<Value> = world
         .snapshots_of(&dataset.name)
         .map(|snapshot| json!({"id": snapshot.id(), "name": snapshot.id(), "snapshot_name": snapshot.name}))
@@ -219,7 +222,7 @@ fn as_pylibzfs_shows(entry: &mut Map<String, Value>) {
 }
 
 /// `1 GiB` as ZFS writes it: `1G`.
-fn as_zfs_writes(text: &str) -> Option<String> {
+pub(super) fn as_zfs_writes(text: &str) -> Option<String> {
     if let Some(bytes) = text.strip_suffix(" bytes") {
         return Some(bytes.to_owned());
     }
@@ -229,7 +232,7 @@ fn as_zfs_writes(text: &str) -> Option<String> {
 }
 
 /// User properties by name. What is set on a dataset shows on everything below it, with its source,
-/// unless that sets its own (ZFS's rule for user properties). Comments stay where they are: the server
+/// unless that sets its own (ZFS's rule for user properties, also for received ones). Comments stay where they are: the server
 /// shows them apart. Recorded on 25.10.7 for those set here.
 fn user_properties(world: &World, dataset: &Dataset) -> Map<String, Value> {
     let own = dataset.user_properties.iter();
@@ -239,6 +242,10 @@ fn user_properties(world: &World, dataset: &Dataset) -> Map<String, Value> {
             (key.clone(), own)
         })
         .collect();
+    for (key, value) in &dataset.received_properties {
+        let received = shown(json!(value), value, json!(value), "RECEIVED");
+        all.entry(key.clone()).or_insert(received);
+    }
     let mut above = parent_of(&dataset.name);
     while let Some(name) = above {
         let set = world
@@ -359,7 +366,7 @@ fn shown(parsed: Value, raw: &str, value: Value, source: &str) -> Value {
 }
 
 /// A size as a person reads it: two decimals at most, binary units.
-fn humanized(number: u64) -> String {
+pub(super) fn humanized(number: u64) -> String {
     const UNITS: [(&str, u32); 5] = [
         ("PiB", 50),
         ("TiB", 40),

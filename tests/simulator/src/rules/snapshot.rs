@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::dataset_entry;
 use crate::errors::{EBUSY, EEXIST, ENOENT, Failure};
 use crate::json::{Object, flag, given, text};
 use crate::query::Options;
@@ -57,7 +58,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     if name.contains(['/', '@', '#']) {
         return Err(match by_helper {
             true => Failure::exception("ZFSCoreException", "create snapshots failed"),
-            false => Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name")),
+            false => Failure::invalid("snapshot_create.name", "Invalid snapshot name"),
         });
     }
     let mut targets = vec![dataset.clone()];
@@ -144,7 +145,9 @@ pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> 
                 "ZFSPathAlreadyExistsException",
                 format!("'{target}' already exists"),
             ),
-            false => Failure::fault(format!("Failed to clone snapshot: {target} already exists")),
+            false => Failure::fault(format!(
+                "Failed to clone snapshot: cannot create '{target}': dataset already exists"
+            )),
         });
     }
     if !parent_of(target).is_some_and(|parent| world.datasets.contains_key(parent)) {
@@ -194,6 +197,12 @@ pub(crate) fn entry(world: &World, snapshot: &Snapshot, options: &Options) -> Va
     let mut properties = serde_json::Map::new();
     for (name, value) in known_properties(world, snapshot) {
         if wanted(name) {
+            let mut value = value;
+            if let (true, Some(value)) =
+                (world.version.shows_whole_snapshots(), value.as_object_mut())
+            {
+                value.insert("source_info".into(), Value::Null);
+            }
             properties.insert(name.to_owned(), value);
         }
     }
@@ -254,7 +263,17 @@ fn known_properties(world: &World, snapshot: &Snapshot) -> Vec<(&'static str, Va
         .get(&snapshot.dataset)
         .map(|dataset| dataset.kind)
     {
-        known.push(("volsize", property(&size.to_string(), json!(size))));
+        let mut volsize = property(&size.to_string(), json!(size));
+        // Recorded on 24.10.2.5 and 25.04.2.6.
+        let short = dataset_entry::humanized(size);
+        if let (true, Some(short), Some(volsize)) = (
+            world.version.shows_whole_snapshots(),
+            dataset_entry::as_zfs_writes(&short),
+            volsize.as_object_mut(),
+        ) {
+            volsize.insert("value".into(), json!(short));
+        }
+        known.push(("volsize", volsize));
     }
     known
 }
