@@ -26,6 +26,7 @@ mod options;
 mod otp;
 mod pending;
 mod profile;
+mod proxy;
 mod reconnect;
 #[cfg(test)]
 mod reconnect_tests;
@@ -37,6 +38,7 @@ mod task;
 mod timeouts;
 mod tls;
 mod transport;
+mod tunnel;
 
 pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
@@ -56,6 +58,7 @@ pub use methods::{
 pub use observer::{CallObserver, CallOutcome, CallRecord};
 pub use options::{ConnectOptions, Insecure, TlsOptions};
 pub use otp::{OtpRequest, OtpSource};
+pub use proxy::{Proxies, ProxyError, ProxyProblem};
 pub use refusal::LoginRefusal;
 pub use scram::ScramError;
 pub use session::ServerInfo;
