@@ -106,8 +106,11 @@ impl Apply<'_> {
             return Err(guard::read_only());
         }
         let ask = !self.args.yes && !costs(&plan).is_empty();
+        // What was seen before a question is old by the time of its answer.
+        let mut place = place;
         if ask {
             confirm(&plan, &observed, output)?;
+            place = None;
         }
         let mut lock = None;
         if !plan.is_empty() {

@@ -72,8 +72,11 @@ async fn destroy_on(
         return Err(guard::read_only());
     }
     let ask = !plan.is_empty() && !args.yes;
+    // What was seen before a question is old by the time of its answer.
+    let mut place = place;
     if ask {
         confirm(&plan, output)?;
+        place = None;
     }
     let mut lock = None;
     if !plan.is_empty() {

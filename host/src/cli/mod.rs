@@ -22,6 +22,7 @@ mod prepare;
 mod progress;
 mod run;
 mod session;
+mod signals;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

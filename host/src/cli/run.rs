@@ -9,6 +9,7 @@ use super::guard;
 use super::output::{Meaning, Output, cell, meant};
 use super::progress;
 use super::session::Session;
+use super::signals;
 use crate::execute::{
     ExecuteOptions, Failure, OnFailure, Outcome, Report, SecretSource, StopSignal, VmReport,
     execute,
@@ -74,7 +75,11 @@ pub(super) async fn run(mut run: Run<'_>, output: &Output) -> Result<Exit, exit:
     }
     let lost = run.lock.as_ref().map(Held::lost);
     let report = execute_watched(&run, lost.clone(), output).await;
-    guard::unlock(run.lock.take()).await;
+    if report.unsettled {
+        guard::leave(run.lock.take(), output);
+    } else {
+        guard::unlock(run.lock.take()).await;
+    }
     let lost = lost.is_some_and(|lost| lost.borrow().is_some());
     if output.is_json() {
         output.json(&Printed {
@@ -123,13 +128,9 @@ async fn execute_watched(
     let watching = progress::watch(*output);
     let note = *output;
     let losing = tokio::spawn(guard::stop_when_lost(lost, stop.clone(), *output));
-    let interrupts = tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            note.note(
-                "interrupted: finishing the calls in flight; press Ctrl-C again to stop at once",
-            );
-            stop.stop();
-        }
+    let interrupts = signals::on_every(move || {
+        note.note("interrupted: finishing the calls in flight; press Ctrl-C again to stop at once");
+        stop.stop();
     });
     let client = &run.session.client;
     let report = execute(run.plan, client, &options, watching.reporter(), signal).await;

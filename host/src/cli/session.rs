@@ -13,6 +13,7 @@ use crate::config::{self, Config, Environment};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm};
+use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
     Allowed, CallError, CallObserver, Client, ConnectOptions, Credentials, Endpoint, Fingerprint,
@@ -107,6 +108,7 @@ pub(super) async fn open(
             help: cause.help(),
             message: cause.to_string(),
         })?;
+    warn_of_unknown(client.release(), output);
     Ok(Session {
         client,
         host: endpoint.host(),
@@ -115,6 +117,19 @@ pub(super) async fn open(
         may_change: purpose != Purpose::Look && !global.read_only,
         audit,
     })
+}
+
+/// A release that came after this tnvm is worked with as if it were the newest known one.
+fn warn_of_unknown(release: &Release, output: &Output) {
+    if release.is_unknown() {
+        let known = Release::newest().facts().name;
+        let warning = Diagnostic::warning(format!(
+            "TrueNAS {} is newer than this tnvm, which treats it as {known}",
+            release.version()
+        ))
+        .help("look whether there is a newer tnvm; `--dry-run` shows what would be done");
+        output.problems(&warning.into());
+    }
 }
 
 impl Session {
@@ -166,6 +181,7 @@ async fn observe_around(
         files,
         want_choices: true,
         want_memory: true,
+        want_virtualization: true,
         all_volumes,
     };
     observe(client, &request)

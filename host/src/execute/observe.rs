@@ -26,10 +26,13 @@ pub struct ObserveRequest {
     pub want_choices: bool,
     /// Whether the memory left for starting VMs is wanted.
     pub want_memory: bool,
+    /// Whether it is wanted to know that the machine can run VMs at all.
+    pub want_virtualization: bool,
 }
 
 /// Asks the server, all at once: one call for the VMs (for 500 of them), one per 50 dataset
-/// prefixes, one for all zvols and one for each with a mark and snapshots, two for the choices, one for the memory, one per file.
+/// prefixes, one for all zvols and one for each with a mark and snapshots, two for the choices, one for the
+/// memory, one for virtualization, one per file.
 ///
 /// # Errors
 /// The first call that fails; a file that is not there is no failure.
@@ -51,7 +54,13 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
     let binds = OptionFuture::from(choices.then(|| client.bind_choices()));
     let memory = OptionFuture::from(request.want_memory.then(|| client.available_memory()));
 
-    let (vms, datasets, volumes, files, nics, binds, memory) = tokio::try_join!(
+    let virtualization = OptionFuture::from(
+        request
+            .want_virtualization
+            .then(|| missing_virtualization(client)),
+    );
+
+    let (vms, datasets, volumes, files, nics, binds, memory, missing) = tokio::try_join!(
         client.query_vms(),
         datasets,
         async { volumes.await.transpose() },
@@ -59,6 +68,7 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         async { nics.await.transpose() },
         async { binds.await.transpose() },
         async { memory.await.transpose() },
+        async { virtualization.await.transpose() },
     )?;
     let server = client.server();
     Ok(Observed {
@@ -74,8 +84,17 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         nic_choices: nics,
         bind_choices: binds,
         memory_available: memory,
+        missing_virtualization: missing.flatten(),
         files: files.into_iter().collect(),
     })
+}
+
+/// Why there can be no VMs; none as well where the account may not ask.
+async fn missing_virtualization(client: &Client) -> Result<Option<String>, CallError> {
+    match client.missing_virtualization().await {
+        Err(CallError::NotAuthorized(_) | CallError::Unsupported { .. }) => Ok(None),
+        other => other,
+    }
 }
 
 /// All zvols, those with a mark with the names of their snapshots.

@@ -26,6 +26,8 @@ pub struct Observed {
     pub bind_choices: Option<Vec<String>>,
     /// Bytes of memory that a start without overcommit may use.
     pub memory_available: Option<u64>,
+    /// Why the machine can run no VMs; `None` where it can, or when it was not asked for.
+    pub missing_virtualization: Option<String>,
     /// Files that were asked for (ISO images), by path: whether they exist.
     pub files: BTreeMap<String, bool>,
 }

@@ -62,6 +62,7 @@ pub(super) fn check(
             }
         }
     }
+    check_virtualization(plan, observed, problems);
     check_space(plan, observed, problems);
     check_memory(plan, observed, problems);
 }
@@ -197,6 +198,20 @@ fn check_volume(
 )]
 fn exceeds_share(size: u64, available: u64) -> bool {
     size as f64 > available as f64 * LARGEST_SHARE
+}
+
+/// `vm.create` refuses on a machine without KVM (all versions).
+fn check_virtualization(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
+    let Some(why) = &observed.missing_virtualization else {
+        return;
+    };
+    if plan.vms.iter().any(super::step::VmPlan::creates) {
+        problems.push(
+            Diagnostic::error(format!("the server cannot run virtual machines: {why}")).help(
+                "switch virtualization (VT-x, AMD-V) on in the machine's firmware; where TrueNAS is itself a VM, its host has to pass it on",
+            ),
+        );
+    }
 }
 
 /// Thick zvols must fit together; thin ones are worth a word when they promise more than there is.

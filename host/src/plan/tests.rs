@@ -431,3 +431,23 @@ fn a_disk_written_before_another_does_not_take_its_zvol() {
         ]
     );
 }
+
+#[test]
+fn without_kvm_nothing_is_made_and_the_reason_is_told() {
+    let no_kvm = |world: Observed| Observed {
+        missing_virtualization: Some("your CPU does not support KVM extensions".into()),
+        ..world
+    };
+    let wanted = desired(&["worker01"]);
+    let (_, problems) = plan_create(&wanted, &no_kvm(world()));
+    let said = format!("{problems:?}");
+    assert!(
+        problems.has_errors() && said.contains("KVM extensions"),
+        "{said}"
+    );
+    // Where all VMs are there already it is nobody's concern.
+    let vm = &wanted.vms[0];
+    let there = with_vm(world(), vm, Some(mark("worker01")));
+    let (_, problems) = plan_create(&wanted, &no_kvm(there));
+    assert!(!problems.has_errors(), "{problems:?}");
+}

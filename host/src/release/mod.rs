@@ -29,6 +29,9 @@ pub use version::Version;
 pub use view::{Release, Unsupported};
 pub use words::markdown;
 
+/// The first version of the newest line.
+pub const NEWEST_VERSION: &str = "27.0.0";
+
 /// All lines, the oldest first.
 static LINES: [Facts; 5] = [
     v24_10::FACTS,

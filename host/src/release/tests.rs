@@ -131,6 +131,7 @@ fn a_cdrom_in_the_root_of_a_pool_is_refused_from_25_10_1_on() {
 #[test]
 fn a_text_that_cannot_be_read_counts_as_the_newest_and_an_old_one_as_its_nearest() {
     assert_eq!(Release::of_text("").facts().line, Line::V27);
+    assert_eq!(Release::newest().version().to_string(), NEWEST_VERSION);
     assert_eq!(Release::of_text("24.10.2").facts().line, Line::V24_10);
     assert_eq!(Release::of_text("23.10.1").facts().line, Line::V24_10);
 }

@@ -53,6 +53,8 @@ impl Purpose {
             Self::Destroy => &[
                 Method::DatasetDelete,
                 Method::DatasetUpdate,
+                Method::SnapshotDelete,
+                Method::ZfsSnapshotDelete,
                 Method::VmDelete,
                 Method::VmPowerOff,
             ],
@@ -63,6 +65,8 @@ impl Purpose {
                 Method::DeviceCreate,
                 Method::DeviceDelete,
                 Method::DeviceUpdate,
+                Method::SnapshotDelete,
+                Method::ZfsSnapshotDelete,
                 Method::VmCreate,
                 Method::VmDelete,
                 Method::VmPowerOff,
@@ -110,7 +114,9 @@ const READS: &[Method] = &[
     Method::VmAvailableMemory,
     Method::VmQuery,
     Method::VmStatus,
+    Method::VmVirtualization,
     Method::BindChoices,
+    Method::DeviceQuery,
     Method::DiskChoices,
     Method::NicChoices,
     Method::PciChoices,
@@ -201,6 +207,7 @@ mod tests {
         const EVERYBODY: [bool; 5] = [true; 5];
         const MAKERS: [bool; 5] = [false, true, false, true, false];
         const REMOVERS: [bool; 5] = [false, true, true, true, false];
+        const SNAPSHOT_REMOVERS: [bool; 5] = [false, false, true, true, false];
         const CHANGERS: [bool; 5] = [false, true, true, true, true];
         const UPDATERS: [bool; 5] = [false, false, false, true, true];
         const APPLY: [bool; 5] = [false, false, false, true, false];
@@ -221,6 +228,8 @@ mod tests {
             (Method::DatasetDelete, REMOVERS),
             (Method::DatasetQuery, EVERYBODY),
             (Method::DatasetUpdate, CHANGERS),
+            (Method::SnapshotDelete, SNAPSHOT_REMOVERS),
+            (Method::ZfsSnapshotDelete, SNAPSHOT_REMOVERS),
             (Method::SnapshotQuery, EVERYBODY),
             (Method::ZfsSnapshotQuery, EVERYBODY),
             (Method::SystemHostId, EVERYBODY),
@@ -235,9 +244,11 @@ mod tests {
             (Method::VmStatus, EVERYBODY),
             (Method::VmStop, APPLY),
             (Method::VmUpdate, UPDATERS),
+            (Method::VmVirtualization, EVERYBODY),
             (Method::BindChoices, EVERYBODY),
             (Method::DeviceCreate, MAKERS),
             (Method::DeviceDelete, MAKERS),
+            (Method::DeviceQuery, EVERYBODY),
             (Method::DeviceUpdate, APPLY),
             (Method::DiskChoices, EVERYBODY),
             (Method::NicChoices, EVERYBODY),

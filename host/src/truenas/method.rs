@@ -41,9 +41,13 @@ pub enum Method {
     DatasetQuery,
     /// `pool.dataset.update`.
     DatasetUpdate,
+    /// `pool.snapshot.delete`: one snapshot, 25.10 and newer.
+    SnapshotDelete,
+    /// `zfs.snapshot.delete`: one snapshot, up to 25.04.
+    ZfsSnapshotDelete,
     /// `pool.snapshot.query`: snapshots, 25.10 and newer.
     SnapshotQuery,
-    /// `zfs.snapshot.query`: snapshots, 25.04.
+    /// `zfs.snapshot.query`: snapshots, up to 25.04.
     ZfsSnapshotQuery,
     /// `system.host_id`.
     SystemHostId,
@@ -69,12 +73,16 @@ pub enum Method {
     VmStop,
     /// `vm.update`.
     VmUpdate,
+    /// `vm.virtualization_details`.
+    VmVirtualization,
     /// `vm.device.bind_choices`.
     BindChoices,
     /// `vm.device.create`.
     DeviceCreate,
     /// `vm.device.delete`.
     DeviceDelete,
+    /// `vm.device.query`.
+    DeviceQuery,
     /// `vm.device.update`.
     DeviceUpdate,
     /// `vm.device.disk_choices`.
@@ -106,6 +114,8 @@ impl Method {
         Self::DatasetDelete,
         Self::DatasetQuery,
         Self::DatasetUpdate,
+        Self::SnapshotDelete,
+        Self::ZfsSnapshotDelete,
         Self::SnapshotQuery,
         Self::ZfsSnapshotQuery,
         Self::SystemHostId,
@@ -120,9 +130,11 @@ impl Method {
         Self::VmStatus,
         Self::VmStop,
         Self::VmUpdate,
+        Self::VmVirtualization,
         Self::BindChoices,
         Self::DeviceCreate,
         Self::DeviceDelete,
+        Self::DeviceQuery,
         Self::DeviceUpdate,
         Self::DiskChoices,
         Self::NicChoices,
@@ -150,6 +162,8 @@ impl Method {
             Self::DatasetDelete => "pool.dataset.delete",
             Self::DatasetQuery => "pool.dataset.query",
             Self::DatasetUpdate => "pool.dataset.update",
+            Self::SnapshotDelete => "pool.snapshot.delete",
+            Self::ZfsSnapshotDelete => "zfs.snapshot.delete",
             Self::SnapshotQuery => "pool.snapshot.query",
             Self::ZfsSnapshotQuery => "zfs.snapshot.query",
             Self::SystemHostId => "system.host_id",
@@ -164,9 +178,11 @@ impl Method {
             Self::VmStatus => "vm.status",
             Self::VmStop => "vm.stop",
             Self::VmUpdate => "vm.update",
+            Self::VmVirtualization => "vm.virtualization_details",
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
             Self::DeviceDelete => "vm.device.delete",
+            Self::DeviceQuery => "vm.device.query",
             Self::DeviceUpdate => "vm.device.update",
             Self::DiskChoices => "vm.device.disk_choices",
             Self::NicChoices => "vm.device.nic_attach_choices",
@@ -187,6 +203,8 @@ impl Method {
                 | Self::DeviceCreate
                 | Self::DeviceDelete
                 | Self::DeviceUpdate
+                | Self::SnapshotDelete
+                | Self::ZfsSnapshotDelete
                 | Self::VmCreate
                 | Self::VmDelete
                 | Self::VmPowerOff
@@ -232,11 +250,14 @@ impl Method {
             | Self::DatasetUpdate
             | Self::DeviceCreate
             | Self::DeviceDelete
-            | Self::DeviceUpdate => timeouts::STORAGE,
+            | Self::DeviceUpdate
+            | Self::SnapshotDelete
+            | Self::ZfsSnapshotDelete => timeouts::STORAGE,
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }
             Self::BindChoices
+            | Self::DeviceQuery
             | Self::DiskChoices
             | Self::FileStat
             | Self::FileSystemStat
@@ -252,7 +273,8 @@ impl Method {
             | Self::UsbChoices
             | Self::VmAvailableMemory
             | Self::VmQuery
-            | Self::VmStatus => timeouts::READ,
+            | Self::VmStatus
+            | Self::VmVirtualization => timeouts::READ,
         }
     }
 }

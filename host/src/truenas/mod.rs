@@ -15,6 +15,7 @@ mod error;
 mod fingerprint;
 mod frame;
 mod jobs;
+mod lane;
 mod limits;
 mod login;
 mod login_legacy;

@@ -47,6 +47,14 @@ impl Profile {
         }
     }
 
+    /// As [`snapshot_query`](Self::snapshot_query).
+    pub(super) fn snapshot_delete(&self) -> Method {
+        match self.snapshot_query() {
+            Method::SnapshotQuery => Method::SnapshotDelete,
+            _ => Method::ZfsSnapshotDelete,
+        }
+    }
+
     /// Puts the attributes of a new device, with `dtype` among them, into the argument of
     /// `vm.device.create`.
     pub(super) fn new_device(&self, attributes: Map<String, Value>) -> Map<String, Value> {

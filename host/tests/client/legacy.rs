@@ -340,3 +340,22 @@ async fn a_server_that_does_not_greet_back_gets_no_login() {
     assert!(matches!(error, ConnectError::WebSocket { .. }), "{error:?}");
     assert_eq!(server.names(), ["connect"]);
 }
+
+#[tokio::test]
+async fn a_machine_without_kvm_says_why() {
+    for (answer, why) in [
+        (json!({"supported": true, "error": null}), None),
+        (
+            json!({"supported": false, "error": "no KVM"}),
+            Some("no KVM"),
+        ),
+    ] {
+        let server = answering("vm.virtualization_details", move |_| {
+            Act::Answer(answer.clone())
+        })
+        .await;
+        let client = server.connect(&password()).await.unwrap();
+        let missing = client.missing_virtualization().await.unwrap();
+        assert_eq!(missing.as_deref(), why);
+    }
+}

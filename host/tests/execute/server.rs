@@ -254,6 +254,7 @@ impl World {
             "system.version" => json!("TrueNAS-25.10.1"),
             "system.info" => json!({"hostname": "nas"}),
             "system.host_id" => json!("5f3c"),
+            "vm.virtualization_details" => json!({"supported": true, "error": null}),
             "vm.query" => {
                 let all = self.vms.iter();
                 let kept = all.filter(|(id, vm)| match filter[0].as_str() {
@@ -311,6 +312,11 @@ impl World {
             "vm.device.delete" => {
                 let gone = self.vms.values_mut().find_map(|vm| vm.devices.remove(&id));
                 return gone.map_or_else(|| missing("VMDevice"), |_| Ok(json!(true)));
+            }
+            "vm.device.query" => {
+                let all = self.vms.values().flat_map(|vm| vm.devices.values());
+                let kept = all.filter(|device| device["attributes"]["path"] == filter[2]);
+                kept.cloned().collect()
             }
             "pool.dataset.query" => {
                 let all = self.datasets.iter();

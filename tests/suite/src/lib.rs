@@ -16,6 +16,6 @@ mod paths;
 mod ran;
 
 pub use background::Background;
-pub use lab::Lab;
+pub use lab::{Lab, version};
 pub use paths::{plugin, root, target};
 pub use ran::Ran;

@@ -36,21 +36,41 @@ World file (YAML or JSON; every key optional, unknown keys are errors, names rep
   clients on this machine as strangers, whose API keys are revoked when they come without TLS.
   Interface kinds: physical, bridge, bond, vlan.
 
-Fault script (YAML or JSON, a list):
+Fault script (YAML or JSON, a list; every call goes through it and the first entry that strikes decides):
   - {method: vm.device.create, params_contain: DISK, occurrence: 2, effect: {fail: {errno: 14, text: no luck}}}
-  - {method: vm.create, effect: {fail: {code: -32602, errno: 22, attribute: vm_create.name, text: bad}}}
-  - {method: vm.*, occurrence: every, effect: {delay: {ms: 200}}}
-  - {method: vm.start, effect: drop_before_commit}
-  - {method: vm.start, effect: drop_after_commit}
-  - {method: vm.delete, effect: {pretend: {result: true}}}
-  - {method: vm.create, effect: {commit_late: {ms: 50}}}
-  - {method: '*', occurrence: 17, effect: hold_before_commit}     or hold_after_commit
+  method is a method, the beginning of one (vm.*), or http for HTTP requests, whose one parameter is `METHOD /path`.
+  occurrence is the n-th matching call (default 1), every, {first: 3} or {from: 3}.
+ Effects on the answer:
+  {fail: {code: -32602, errno: 22, attribute: vm_create.name, text: bad}}   refused, and nothing is done
+  enomem, enospc, ebusy      refused with errno 12, 28, 16
+  dataset_busy               what a delete of a busy dataset answers: a refusal up to 25.10, success from 26 on
+  {pretend: {result: true}}  answers this and does nothing, as deletes may from 26 on
+  {rate_limit: {pause_ms: 5000}}   throttled: a pause (default 1 to 10 s), then errno 16
+  concurrency_cap            refused as one call too many in flight
+  revoke_key                 the API key that the call presents, or its session's, is revoked
+ Effects on when it comes:
+  {delay: {ms: 200}}         the call takes longer
+  hold_before_commit, hold_after_commit   no answer until a test lets go
+ Effects on how it looks:
+  duplicate                  the answer comes twice
+  {garbage: no_json}         a meaningless frame comes first; also no_object, no_message, binary
+  {wrong_id: {then_ms: 50}}  the answer comes under another id; under its own later, or never
+  {slow: {pieces: 4, pause_ms: 100}}   the answer trickles
+ Effects on the connection:
+  drop_before_commit, drop_after_commit, {commit_late: {ms: 50}}   cut before, after, or while it takes effect
+  {close: {code: 1011, reason: \"\", after_commit: false}}   closed by the server
+  {half_open: {after_commit: false}}   stays open and falls silent, pings included
+  {restart: {down_ms: 100, after_commit: false, bad_gateway: false, reboot: false}}   the middleware restarts
+ Effects on HTTP requests (these and delay, drop_before_commit, close, half_open):
+  {redirect: {to: \"https://nas/api/current\"}}   307; the same host and path by https when left out
+  {http_status: {status: 502}}
+  Effects whose settings may all be left out may be written as a bare name: half_open, restart, slow, wrong_id, …
 ";
 
 /// Run a simulated TrueNAS
 ///
-/// It speaks JSON-RPC 2.0 over WebSocket at /api/current and answers GET /api/versions. The default
-/// world has the pools `tank` and `storage`, some bridges and ISO files, and the user `truenas_admin`
+/// It speaks JSON-RPC 2.0 over WebSocket at /api/current and answers GET /api/versions; 24.10 speaks
+/// the legacy protocol at /websocket alone, which the others do too. The default world has the pools `tank` and `storage`, some bridges and ISO files, and the user `truenas_admin`
 /// with the password `secret`. Nothing outlives the program. Ctrl-C ends it.
 #[derive(Debug, Parser)]
 #[command(name = "tnvm-simulator", version, after_long_help = FORMATS)]
@@ -59,7 +79,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
 
-    /// Which TrueNAS to be: 25.04.2, 25.10, 25.10.0 to 25.10.9, or 26
+    /// Which TrueNAS to be: 24.10, 25.04.0, 25.04.1, 25.04.2, 25.10, 25.10.0 to 25.10.9, 26,
+    /// 26.0.0-BETA.3, or 27
+    ///
+    /// 25.04.0 and 25.04.1 have no VMs.
     #[arg(long, value_name = "VERSION", default_value = "25.10")]
     pub(super) truenas: Version,
 

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::shared::Shared;
-use crate::errors::{EACCES, EBUSY, Failure};
-use crate::faults::{self, Effect};
+use super::strikes::{self, Delivery};
+use crate::errors::{EACCES, Failure};
+use crate::faults::Effect;
 use crate::jobs::{JobState, NewJob};
 use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
-use crate::protocol::{self, Request};
-use crate::random;
-use crate::schema::check_params;
-use crate::session::Session;
+use crate::protocol::{Protocol, Request};
 use crate::state::{ConnectionId, Outgoing, State};
 
 /// What a call needs of its connection.
@@ -26,6 +23,8 @@ pub(super) struct Line {
     /// Which life of the server it belongs to: nothing of an earlier one commits any more.
     pub(super) life: u64,
     pub(super) shared: Arc<Shared>,
+    /// How it is answered.
+    pub(super) protocol: Protocol,
     /// One permit per call that may run at once.
     pub(super) running: Arc<Semaphore>,
     /// Calls that were not answered yet; [`run`] takes its own off at its end.
@@ -45,123 +44,85 @@ enum Admission {
 }
 
 /// How a call ended.
-enum End {
+pub(super) enum End {
     Answer(Result<Value, Failure>),
     Unknown,
-    Drop,
+    TooMany,
+    /// Not at all: this happens to the connection instead.
+    Cut(Outgoing),
 }
 
 /// Runs a call and answers it.
 pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
     // Closed semaphores do not occur: nobody closes this one.
     let permit = line.running.clone().acquire_owned().await;
-    let (end, journal) = decide(&line, &request, in_flight).await;
+    let (end, delivery, journal) = decide(&line, &request, in_flight).await;
     drop(permit);
     line.in_flight.fetch_sub(1, Ordering::SeqCst);
     line.shared.with(|state| {
         if let (Some(journal), End::Answer(outcome)) = (journal, &end) {
             state.journal.ended(journal, outcome.is_ok());
         }
-        let frames = state.world.version.traces_have_frames();
-        let text = match (end, &request.id) {
-            (End::Drop, _) => {
-                if let Some(link) = state.links.get(&line.connection) {
-                    link.send(Outgoing::Drop).ok();
+        let version = state.world.version.clone();
+        let frames = version.traces_have_frames();
+        let text = |id: &Value| {
+            let protocol = line.protocol;
+            let answer = match &end {
+                End::Unknown => {
+                    let known = methods::has_service(&version, &request.method);
+                    protocol.method_unknown(id, &request.method, known)
                 }
-                return;
-            }
-            (_, None) => return,
-            (End::Unknown, Some(id)) => protocol::method_unknown(id),
-            (End::Answer(Ok(result)), Some(id)) => protocol::result(id, &result),
-            (End::Answer(Err(failure)), Some(id)) => protocol::failed(id, &failure, frames),
+                End::TooMany => protocol.too_many(id),
+                End::Answer(Ok(result)) => protocol.result(id, result),
+                End::Answer(Err(failure)) => protocol.failed(id, failure, frames),
+                // Filtered out below.
+                End::Cut(_) => Value::Null,
+            };
+            answer.to_string()
         };
-        state.send(line.connection, text.to_string());
+        match (&end, &request.id) {
+            (End::Cut(what), _) => {
+                if let Some(link) = state.links.get(&line.connection) {
+                    // A closed channel means the connection's task has just ended.
+                    link.send(what.clone()).ok();
+                }
+            }
+            (_, Some(id)) => delivery.send(&line, state, id, text),
+            (_, None) => {}
+        }
     });
 }
 
-async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Option<usize>) {
+async fn decide(
+    line: &Line,
+    request: &Request,
+    in_flight: usize,
+) -> (End, Delivery, Option<usize>) {
     let shared = &line.shared;
     let admission = shared.with(|state| admit(state, line.connection, request, in_flight));
     let (method, strike, journal) = match admission {
-        Admission::Unknown => return (End::Unknown, None),
-        Admission::Refused(failure) => return (End::Answer(Err(failure)), None),
-        Admission::Throttled => {
-            // Code reading: a random pause of 1 to 10 s, then EBUSY.
-            sleep(Duration::from_secs(random::between(1, 10))).await;
-            return (
-                End::Answer(Err(Failure::call(EBUSY, "Rate Limit Exceeded"))),
-                None,
-            );
+        Admission::Unknown => return (End::Unknown, Delivery::Plain, None),
+        Admission::Refused(failure) => {
+            return (End::Answer(Err(failure)), Delivery::Plain, None);
         }
+        Admission::Throttled => return (strikes::throttled(None).await, Delivery::Plain, None),
         Admission::Go {
             method,
             strike,
             journal,
         } => (method, strike, journal),
     };
-    let delay = shared.latency + strike.as_ref().map_or(Duration::ZERO, Effect::delay);
-    if !delay.is_zero() {
-        sleep(delay).await;
+    if !shared.latency.is_zero() {
+        sleep(shared.latency).await;
     }
-    let end = match strike {
-        Some(Effect::Fail {
-            code,
-            errno,
-            text,
-            attribute,
-        }) => End::Answer(Err(faults::failure(
-            code,
-            errno,
-            &text,
-            attribute.as_deref(),
-        ))),
-        Some(Effect::Pretend { result }) => End::Answer(Ok(result)),
-        Some(Effect::DropBeforeCommit) => End::Drop,
-        Some(Effect::DropAfterCommit) => {
-            let outcome = execute(line, method, request).await;
-            shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
-            End::Drop
-        }
-        Some(Effect::CommitLate { ms }) => {
-            // Neither the call's task nor the connection's: both may end before.
-            let (line, request) = (line.clone(), request.clone());
-            tokio::spawn(async move {
-                sleep(Duration::from_millis(ms)).await;
-                let outcome = execute(&line, method, &request).await;
-                let ended = |state: &mut State| state.journal.ended(journal, outcome.is_ok());
-                line.shared.with(ended);
-            });
-            End::Drop
-        }
-        Some(Effect::HoldBeforeCommit) => {
-            hold(shared, journal).await;
-            End::Answer(execute(line, method, request).await)
-        }
-        Some(Effect::HoldAfterCommit) => {
-            let outcome = execute(line, method, request).await;
-            shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
-            hold(shared, journal).await;
-            End::Answer(outcome)
-        }
-        Some(Effect::Delay { .. }) | None => End::Answer(execute(line, method, request).await),
+    let (end, delivery) = match strike {
+        Some(effect) => strikes::suffer(line, method, request, journal, effect).await,
+        None => (
+            End::Answer(execute(line, method, request).await),
+            Delivery::Plain,
+        ),
     };
-    (end, Some(journal))
-}
-
-/// Stands still until held calls are released, or until the call is cancelled.
-async fn hold(shared: &Shared, journal: usize) {
-    /// Tells the journal in both cases.
-    struct Held<'a>(&'a Shared, usize);
-    impl Drop for Held<'_> {
-        fn drop(&mut self) {
-            self.0.with(|state| state.journal.held(self.1, false));
-        }
-    }
-    let mut released = shared.released.subscribe();
-    shared.with(|state| state.journal.held(journal, true));
-    let _held = Held(shared, journal);
-    // The sender lies in `shared` and outlives this.
-    released.changed().await.ok();
+    (end, delivery, Some(journal))
 }
 
 /// Recorded on 25.10.7: an unknown name is told apart before anything else is asked.
@@ -193,13 +154,16 @@ fn admit(
         }
         login.last_used = now;
     }
-    match (method.access, &session.login) {
+    let version = &state.world.version;
+    let throttled = session.login.is_none() || version.throttles_the_logged_in();
+    match (method.access(version), &session.login) {
         (Access::Roles(_), None) => return Admission::Refused(Failure::not_authenticated()),
         (Access::Roles(roles), Some(login)) if !login.may(roles) => {
-            return Admission::Refused(Failure::call(EACCES, "Not authorized"));
+            return Admission::Refused(Failure::denied(EACCES, "Not authorized"));
         }
-        (Access::Anonymous, None)
-            if state.world.rate_limit
+        (Access::Anonymous, _)
+            if throttled
+                && state.world.rate_limit
                 && state
                     .limiter
                     .is_exceeded(method.name, session.peer.ip(), now) =>
@@ -216,7 +180,8 @@ fn admit(
     }
 }
 
-async fn execute(
+/// Runs a call to its end, or to the number of its job.
+pub(super) async fn execute(
     line: &Line,
     method: &'static Method,
     request: &Request,
@@ -233,15 +198,22 @@ async fn execute(
         let new = NewJob {
             method: method.name.to_owned(),
             arguments: request.params.clone(),
-            message_id: request.id.clone(),
+            message_ids: state
+                .world
+                .version
+                .tells_message_ids()
+                .then(|| request.id.clone().into_iter().collect()),
             user: session
                 .and_then(|session| session.login.as_ref())
                 .map(|login| login.user.clone())
                 .unwrap_or_default(),
-            credentials: session.map_or(Value::Null, Session::credentials),
+            credentials: session.map_or(Value::Null, |session| {
+                session.credentials(&state.world.version)
+            }),
             lock: lock(&request.params),
         };
-        let withheld = session.is_some_and(|session| !session.legacy_jobs);
+        let withheld = session.is_some_and(|session| !session.legacy_jobs)
+            && line.protocol == Protocol::JsonRpc;
         let (job, event) = state.jobs.add(new);
         state.world.emit(event);
         Some((job, withheld))
@@ -318,7 +290,7 @@ async fn drive(
             }
             let params = match checked
                 .take()
-                .map_or_else(|| check_params(method.params, params), Ok)
+                .map_or_else(|| method.check(&state.world.version, params), Ok)
             {
                 Ok(params) => params,
                 Err(failure) => return Step::Done(Err(failure)),

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,8 +11,15 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::connection;
+use super::delivery;
 use super::http::{self, Head};
+use super::outage::Outage;
+use super::requests::{self, Fate};
 use super::shared::Shared;
+use crate::protocol::Conversation;
+
+/// Where the legacy protocol is spoken, on every version.
+const LEGACY: &str = "/websocket";
 
 /// Serves until told to stop.
 pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
@@ -27,7 +33,7 @@ pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, sh
             continue;
         };
         // The port stays ours, so that nobody else takes it; whoever comes is turned away.
-        if shared.down.load(Ordering::SeqCst) {
+        if shared.with(|state| state.down == Some(Outage::Cut)) {
             drop(stream);
             continue;
         }
@@ -62,22 +68,34 @@ where
     let Some((head, rest)) = http::read_head(&mut stream).await? else {
         return Ok(());
     };
+    let closed_at_once = match requests::judge(&mut stream, &head, &shared).await? {
+        Fate::Served => None,
+        Fate::ClosedAtOnce(code, reason) => Some((code, reason)),
+        Fate::Over => return Ok(()),
+    };
     let version = shared.with(|state| state.world.version.clone());
-    if head.path == "/api/versions" && head.method == "GET" {
+    if head.path == "/api/versions" && head.method == "GET" && version.speaks_json_rpc() {
         let body = serde_json::json!(version.api_versions()).to_string();
         return stream
             .write_all(http::response("200 OK", "application/json", &body).as_bytes())
             .await;
     }
-    let served = head
-        .path
-        .strip_prefix("/api/")
-        .is_some_and(|name| version.serves(name));
-    if !served {
+    if head.path == "/api/boot_id" && head.method == "GET" && version.serves_boot_id() {
+        let body = serde_json::json!(shared.with(|state| state.world.boot_id.clone())).to_string();
+        return stream
+            .write_all(http::response("200 OK", "application/json", &body).as_bytes())
+            .await;
+    }
+    let conversation = match head.path.strip_prefix("/api/") {
+        Some(name) if version.serves(name) => Some(Conversation::JsonRpc),
+        None if head.path == LEGACY => Some(Conversation::legacy(version.answers_legacy_ping())),
+        _ => None,
+    };
+    let Some(conversation) = conversation else {
         return stream
             .write_all(http::response("404 Not Found", "text/plain", "404: Not Found").as_bytes())
             .await;
-    }
+    };
     let Some(key) = upgrade_key(&head) else {
         let body = "No WebSocket UPGRADE hdr: None\n Can \"Upgrade\" only to \"WebSocket\".";
         return stream
@@ -90,8 +108,12 @@ where
     );
     stream.write_all(accepted.as_bytes()).await?;
     stream.flush().await?;
-    let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
-    connection::talk(socket, peer, tls, shared).await;
+    let mut socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
+    if let Some((code, reason)) = closed_at_once {
+        delivery::close(&mut socket, code, &reason).await;
+        return Ok(());
+    }
+    connection::talk(socket, peer, tls, conversation, shared).await;
     Ok(())
 }
 
