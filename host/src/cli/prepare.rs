@@ -12,7 +12,9 @@ use super::args::Global;
 use super::exit::Failure;
 use super::output::Output;
 use super::session;
-use crate::config::{self, Config, Environment, HOST_KEYS, LoadOptions, SecretStore};
+use crate::config::{
+    self, Config, Environment, HOST_KEYS, HostEntry, LoadOptions, SecretStore, choose_hosts,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::execute::{SecretError, SecretSource};
 use crate::plugin::{
@@ -237,11 +239,44 @@ fn missing_connection(
     environment: &Environment,
     config: Option<&Config>,
 ) -> Diagnostics {
-    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
-    environment
-        .connection(global.host.as_deref(), &section)
-        .err()
-        .unwrap_or_default()
+    let found = one_host(global, environment, config).and_then(|host| {
+        let wanted = environment.wanted_host(global.host.as_deref());
+        environment.connection(wanted.as_ref().map(|(_, host)| host.as_str()), &host)
+    });
+    found.err().unwrap_or_default()
+}
+
+/// The servers that a command is about: those of the config, or the one that `--host` names.
+pub(super) fn chosen_hosts(
+    global: &Global,
+    environment: &Environment,
+    config: Option<&Config>,
+) -> Result<Vec<HostEntry>, Diagnostics> {
+    let all = config.map_or_else(|| vec![HostEntry::default()], |one| one.hosts.clone());
+    let wanted = environment.wanted_host(global.host.as_deref());
+    let wanted = wanted
+        .as_ref()
+        .map(|(source, host)| (*source, host.as_str()));
+    choose_hosts(&all, wanted).map_err(Diagnostics::from)
+}
+
+/// The only server that a command is about.
+pub(super) fn one_host(
+    global: &Global,
+    environment: &Environment,
+    config: Option<&Config>,
+) -> Result<HostEntry, Diagnostics> {
+    let mut chosen = chosen_hosts(global, environment, config)?;
+    if chosen.len() > 1 {
+        let names = chosen.iter().filter_map(|one| one.name.as_deref());
+        let names: Vec<&str> = names.collect();
+        let problem =
+            Diagnostic::error("the config names several hosts, and this is about one").help(
+                format!("name it: `--host NAME`, one of {}", names.join(", ")),
+            );
+        return Err(problem.into());
+    }
+    Ok(chosen.pop().unwrap_or_default())
 }
 
 /// The secrets that devices take can all be had; else all that cannot are reported.

@@ -8,6 +8,7 @@ use super::args::Global;
 use super::exit::Failure;
 use super::guard;
 use super::output::Output;
+use super::prepare::one_host;
 use crate::audit::AuditLog;
 use crate::config::{self, Config, Environment};
 use crate::diagnostic::Diagnostic;
@@ -49,10 +50,12 @@ pub(super) async fn open(
 ) -> Result<Session, Failure> {
     let who = WhoAmI::ask();
     let audit = guard::audit(global, purpose, &who, output)?;
-    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
+    let host = one_host(global, environment, config).map_err(Failure::Problems)?;
+    let wanted = environment.wanted_host(global.host.as_deref());
     let connection = environment
-        .connection(global.host.as_deref(), &section)
+        .connection(wanted.as_ref().map(|(_, host)| host.as_str()), &host)
         .map_err(Failure::Problems)?;
+    let section = &host.section;
     let endpoint = Endpoint::parse(&connection.host).map_err(|cause| {
         usage(
             format!("the host is not an address: {cause}"),

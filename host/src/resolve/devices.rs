@@ -254,6 +254,7 @@ impl Call<'_> {
                 message: format!("{key}: {}", one.message),
                 help: one.help,
                 location: place,
+                host: None,
                 vm: None,
                 device: None,
                 refusal: false,
