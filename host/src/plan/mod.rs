@@ -2,6 +2,7 @@
 //!
 //! Knows no client; what it needs of the server is in `Observed`.
 
+mod across;
 mod adopt;
 mod apply;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod view;
 mod words;
 
 pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};
+pub use across::{HostPart, check_across};
 pub use adopt::{AdoptPlan, AdoptRequest, AdoptVm, AdoptZvol, adopted, disks_of, plan_adopt};
 pub use apply::{ApplyOptions, plan_apply, plan_apply_offline};
 pub use create::{plan_create, plan_create_offline};

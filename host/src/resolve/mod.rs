@@ -9,5 +9,6 @@ mod orders;
 mod secrets;
 mod vm;
 
+pub use claims::check_shared_claims;
 pub use desired::{Desired, DesiredDevice, DesiredVm};
 pub use vm::{Inputs, resolve};
