@@ -172,23 +172,15 @@ impl Environment {
         flag.or_else(|| Some((HOST, self.text(HOST)?)))
     }
 
-    /// Where to log in, and as whom. Of a host without a name the address comes from `wanted`, else
-    /// from the config; of one with a name from `TRUENAS_HOST_NAME`, else from the config. What is
-    /// said for the host alone goes before the plain variables, and an API key before a password.
+    /// Where to log in, and as whom. For a host with a name, its own variables go before what the
+    /// config says of it, and that before the plain variables; an API key goes before a password.
     ///
     /// # Errors
     /// Everything that is missing, at once.
-    pub fn connection(
-        &self,
-        wanted: Option<&str>,
-        host: &HostEntry,
-    ) -> Result<Connection, Diagnostics> {
+    pub fn connection(&self, host: &HostEntry) -> Result<Connection, Diagnostics> {
         let mut problems = Diagnostics::default();
-        let address = match &host.name {
-            None => wanted.map(str::to_owned),
-            Some(_) => host.variable(HOST).and_then(|name| self.text(&name)),
-        };
-        let address = address.or_else(|| host.section.host.clone());
+        let own = host.variable(HOST).and_then(|name| self.text(&name));
+        let address = own.or_else(|| host.section.host.clone());
         if address.is_none() {
             problems.push(no_address(host));
         }
@@ -354,6 +346,7 @@ fn escape_dollars(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::hosts::choose_hosts;
     use super::super::model::{HostLogin, TrueNasSection};
     use super::*;
 
@@ -442,9 +435,15 @@ mod tests {
     fn no_value_is_in_the_debug_text() {
         let (environment, _) =
             environment("API_PASSWORD=geheim\nAPI_USERNAME=u\nTRUENAS_HOST=h\n", &[]);
-        let connection = environment
-            .connection(Some("h"), &HostEntry::default())
-            .unwrap();
+        let section = TrueNasSection {
+            host: Some("h".to_owned()),
+            ..TrueNasSection::default()
+        };
+        let host = HostEntry {
+            section,
+            ..HostEntry::default()
+        };
+        let connection = environment.connection(&host).unwrap();
         for text in [format!("{environment:?}"), format!("{connection:?}")] {
             assert!(!text.contains("geheim"), "{text}");
         }
@@ -469,8 +468,15 @@ mod tests {
         expected: &str,
     ) {
         let (environment, _) = environment("", variables);
-        let wanted = environment.wanted_host(flag).map(|(_, host)| host);
-        let connection = environment.connection(wanted.as_deref(), host).unwrap();
+        let wanted = environment.wanted_host(flag);
+        let wanted = wanted
+            .as_ref()
+            .map(|(source, host)| (*source, host.as_str()));
+        let chosen = match host.name {
+            None => choose_hosts(std::slice::from_ref(host), wanted).unwrap(),
+            Some(_) => vec![host.clone()],
+        };
+        let connection = environment.connection(&chosen[0]).unwrap();
         let credentials = match &connection.credentials {
             Credentials::ApiKey { username, key } => {
                 format!("key {username:?} {}", key.expose_secret())
@@ -522,7 +528,7 @@ mod tests {
             (API_KEY, "1-plain"),
             (API_USERNAME, "plain-u"),
         ];
-        check_host(&all, Some("flag"), &host, "own password own-u own-p");
+        check_host(&all, None, &host, "own password own-u own-p");
         check_host(&all[1..], None, &host, "own key Some(\"own-u\") 1-c");
         check_host(&all[3..], None, &host, "config key Some(\"of_config\") 1-c");
         let mut plain = host.clone();
@@ -535,7 +541,7 @@ mod tests {
         );
         // A reference that leads nowhere is told, and nothing else is taken in its place unseen.
         let (environment, _) = environment("", &all[4..]);
-        let unset = environment.connection(None, &host);
+        let unset = environment.connection(&host);
         assert!(unset.is_err(), "{unset:?}");
     }
 
@@ -543,8 +549,12 @@ mod tests {
     fn everything_missing_is_named_at_once() {
         let problems = |variables: &[(&str, &str)]| {
             let (environment, _) = environment("", variables);
-            let wanted = environment.wanted_host(None).map(|(_, host)| host);
-            let found = environment.connection(wanted.as_deref(), &HostEntry::default());
+            let wanted = environment.wanted_host(None);
+            let wanted = wanted
+                .as_ref()
+                .map(|(source, host)| (*source, host.as_str()));
+            let host = choose_hosts(&[HostEntry::default()], wanted).unwrap();
+            let found = environment.connection(&host[0]);
             let messages = found.unwrap_err().into_iter().map(|one| one.message);
             messages.collect::<Vec<String>>().join("\n")
         };

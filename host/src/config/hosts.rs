@@ -117,11 +117,18 @@ pub(super) fn of_vm(
 pub fn choose_hosts(
     hosts: &[HostEntry],
     wanted: Option<(&str, &str)>,
-) -> Result<Vec<HostEntry>, Diagnostic> {
-    let named: Vec<&str> = hosts.iter().filter_map(|one| one.name.as_deref()).collect();
-    let Some((source, wanted)) = wanted.filter(|_| !named.is_empty()) else {
+) -> Result<Vec<HostEntry>, Diagnostics> {
+    let Some((source, wanted)) = wanted else {
         return Ok(hosts.to_vec());
     };
+    let named: Vec<&str> = hosts.iter().filter_map(|one| one.name.as_deref()).collect();
+    if named.is_empty() {
+        let mut addressed = hosts.to_vec();
+        for host in &mut addressed {
+            host.section.host = Some(wanted.to_owned());
+        }
+        return Ok(addressed);
+    }
     let by_name = hosts.iter().find(|one| one.name.as_deref() == Some(wanted));
     let by_address = || {
         let addressed = |one: &&HostEntry| one.section.host.as_deref() == Some(wanted);
@@ -135,7 +142,8 @@ pub fn choose_hosts(
         .help(format!(
             "{}; the VMs of this config belong to its own hosts, whose addresses stand in `truenas.hosts`",
             did_you_mean(wanted, named, "hosts")
-        ))),
+        ))
+        .into()),
     }
 }
 
@@ -367,12 +375,13 @@ mod tests {
         assert_eq!(chosen(None).unwrap(), ["nas1", "nas2"]);
         assert_eq!(chosen(Some("nas2")).unwrap(), ["nas2"]);
         assert_eq!(chosen(Some("nas2.lan")).unwrap(), ["nas2"]);
-        let problem = chosen(Some("nas3")).unwrap_err();
+        let problems = chosen(Some("nas3")).unwrap_err();
+        let problem = problems.into_iter().next().unwrap();
         assert!(problem.message.contains("--host says `nas3`"));
         assert!(problem.help.unwrap().contains("did you mean"));
         // The only one of a config that names none: what is wanted is where it is.
-        let one = choose_hosts(&[HostEntry::default()], Some(("--host", "nas9.lan")));
-        assert_eq!(one.unwrap(), [HostEntry::default()]);
+        let one = choose_hosts(&[HostEntry::default()], Some(("--host", "nas9.lan"))).unwrap();
+        assert_eq!(one[0].section.host.as_deref(), Some("nas9.lan"));
     }
 
     #[test]
