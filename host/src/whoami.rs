@@ -41,18 +41,22 @@ impl WhoAmI {
 
     /// Whether a process of this machine has surely ended: there is none with this number, or a
     /// later one has it. Where the system does not tell it may live.
+    ///
+    /// The kernel is asked whether the number is taken, since `/proc` may hide other users'
+    /// processes (`hidepid`); only what it shows besides tells one process from a later one.
     #[must_use]
     pub fn has_ended(pid: u32, started: Option<u64>) -> bool {
-        if process(std::process::id()).is_none() {
+        use rustix::process::{Pid, test_kill_process};
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
             return false;
+        };
+        if test_kill_process(number) == Err(rustix::io::Errno::SRCH) {
+            return true;
         }
-        match process(pid) {
-            None => true,
-            Some(found) if found.is_dead => true,
-            Some(found) => match (started, found.started) {
-                (Some(then), Some(now)) => then != now,
-                _ => false,
-            },
+        match (process(pid), started) {
+            (Some(found), _) if found.is_dead => true,
+            (Some(found), Some(then)) => found.started.is_some_and(|now| now != then),
+            _ => false,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::output::Output;
 use super::prepare::{Reach, prepare};
 use super::scope::{Scope, scope};
 use super::session::{self, Opening, Session};
+use super::signals;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::execute::StopSignal;
 use crate::lock::Held;
@@ -124,8 +125,11 @@ impl Adopt<'_> {
             show(&plan, output);
             return Err(guard::read_only());
         }
+        // What was seen before a question is old by the time of its answer.
+        let mut place = place;
         if !self.args.yes {
             confirm(&plan, output)?;
+            place = None;
         }
         let force = self.args.force_unlock;
         let (lock, observed) =
@@ -193,19 +197,27 @@ impl Adopt<'_> {
         output: &Output,
     ) -> Result<Exit, Failure> {
         let (stop, signal) = StopSignal::new();
-        let interrupts = tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                stop.stop();
-            }
-        });
+        let lost = lock.as_ref().map(Held::lost);
+        let losing = tokio::spawn(guard::stop_when_lost(
+            lost,
+            stop.clone(),
+            self.session.prefix(),
+            *output,
+        ));
+        let interrupts = signals::on_every(move || stop.stop());
         let mut left = plan.clone();
         let mut outcome = Err(Failure::Interrupted);
         for _ in 0..TRIES {
-            let done = mark_all(&self.session.client, &left, &signal).await;
+            let done = tokio::select! {
+                biased;
+                () = signal.now() => break,
+                done = mark_all(&self.session.client, &left, &signal) => done,
+            };
             let observed = session::observe_everything(&self.session.client).await;
             let rest = observed.and_then(|observed| self.plan(desired, &observed));
             outcome = match (done, rest) {
                 (_, Ok((rest, _))) if rest.is_empty() => Ok(Exit::Done),
+                (Ok(false), Ok(_)) if signal.is_withdrawn() => Ok(Exit::Refused),
                 (Ok(false), Ok(_)) => {
                     output.note("interrupted: the same command marks the rest");
                     Ok(Exit::Interrupted)
@@ -232,7 +244,12 @@ impl Adopt<'_> {
             break;
         }
         interrupts.abort();
-        guard::unlock(lock).await;
+        losing.abort();
+        if matches!(outcome, Err(Failure::Interrupted)) {
+            guard::leave(self.session, lock, output);
+        } else {
+            guard::unlock(lock).await;
+        }
         outcome
     }
 }

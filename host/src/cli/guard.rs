@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::exit::Failure;
 use super::output::Output;
 use super::session::{self, Opening, Session};
+use super::signals;
 use crate::audit::AuditLog;
 use crate::diagnostic::Diagnostic;
 use crate::execute::{StopHandle, StopSignal};
@@ -102,7 +103,8 @@ pub(super) async fn sweep(session: &Session, place: Option<Look>, group: &str) {
 }
 
 /// Takes the lock of a group, and looks at the server under it. Ctrl-C is heard when that is done,
-/// so that the lock is not left behind; pressed twice, at once.
+/// so that the lock is not left behind; pressed twice, at once. `place` is a look that was taken
+/// just now; after a question to the user there is none.
 pub(super) async fn lock<T>(
     session: &Session,
     place: Option<Look>,
@@ -129,16 +131,12 @@ pub(super) async fn lock<T>(
     let tell = |holder: &LockRecord| {
         let holder = holder.holder();
         output.note(&format!(
-            "{}the lock of group {group} is removed: it was held by {holder}",
+            "{}removing the lock of group {group}: it is held by {holder}",
             session.prefix()
         ));
     };
     let (stop, signal) = StopSignal::new();
-    let interrupts = tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            stop.stop();
-        }
-    });
+    let interrupts = signals::on_every(move || stop.stop());
     let outcome = tokio::select! {
         outcome = lock::take(&request, place, &tell, observe) => outcome,
         () = signal.now() => return Err(Failure::Interrupted),
@@ -192,6 +190,18 @@ pub(super) async fn unlock(lock: Option<Held>) {
     }
 }
 
+/// Leaves the lock to expire, where calls may still be at work on the server.
+pub(super) fn leave(session: &Session, lock: Option<Held>, output: &Output) {
+    if let Some(held) = lock {
+        output.note(&format!(
+            "{}the server may still be at work on what was asked for, so the lock of the group is left \
+             to expire within two minutes; on this machine the next run takes it over at once",
+            session.prefix()
+        ));
+        held.leave();
+    }
+}
+
 /// Begins nothing more once the lock is lost.
 pub(super) async fn stop_when_lost(
     lost: Option<watch::Receiver<Option<String>>>,
@@ -208,5 +218,5 @@ pub(super) async fn stop_when_lost(
     output.note(&format!(
         "{prefix}{why}: finishing the calls in flight and beginning nothing more; the same command goes on from there"
     ));
-    stop.stop();
+    stop.withdraw();
 }

@@ -27,6 +27,7 @@ mod run;
 mod scope;
 mod session;
 mod shown;
+mod signals;
 mod work;
 
 use std::ffi::OsString;

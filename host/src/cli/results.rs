@@ -64,6 +64,7 @@ fn not_begun(absent: &Absent) -> Report {
         interrupted: false,
         wall: Duration::ZERO,
         calls: 0,
+        unsettled: false,
     }
 }
 

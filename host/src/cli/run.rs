@@ -15,6 +15,7 @@ use super::progress::{self, HostReporter};
 use super::results;
 use super::session::Session;
 use super::shown::{Shown, Sums, in_order, print_json, show};
+use super::signals;
 use crate::execute::{
     ExecuteOptions, OnFailure, Report, Restarts, SecretSource, StopHandle, StopSignal, execute,
 };
@@ -123,13 +124,9 @@ async fn execute_all<'a>(
     let signals: Vec<(StopHandle, StopSignal)> = parts.iter().map(|_| StopSignal::new()).collect();
     let handles: Vec<StopHandle> = signals.iter().map(|(handle, _)| handle.clone()).collect();
     let note = *output;
-    let interrupts = tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            note.note(
-                "interrupted: finishing the calls in flight; press Ctrl-C again to stop at once",
-            );
-            handles.iter().for_each(StopHandle::stop);
-        }
+    let interrupts = signals::on_every(move || {
+        note.note("interrupted: finishing the calls in flight; press Ctrl-C again to stop at once");
+        handles.iter().for_each(StopHandle::stop);
     });
     let all = parts.into_iter().zip(signals).map(|(part, stop)| {
         let reporter = watching.reporter(part.place.name.as_deref());
@@ -157,7 +154,11 @@ async fn execute_one<'a>(
     let losing = tokio::spawn(losing);
     let report = execute(plan, &session.client, options, &reporter, signal).await;
     losing.abort();
-    guard::unlock(part.lock.take()).await;
+    if report.unsettled {
+        guard::leave(session, part.lock.take(), &output);
+    } else {
+        guard::unlock(part.lock.take()).await;
+    }
     Executed {
         place: part.place,
         session,

@@ -75,6 +75,10 @@ impl Work<'_> {
         let question = (self.question)(&plans);
         if let Some(question) = &question {
             self.ask(question, &planned)?;
+            // What was seen before a question is old by the time of its answer.
+            for part in &mut planned.parts {
+                part.locks = None;
+            }
         }
         let mut locks = Locks::new();
         if planned.has_changes() {

@@ -52,6 +52,8 @@ pub(super) enum StepError {
     Larger { is: u64, wanted: u64 },
     #[error("{} from its snapshots would be destroyed with it: {}", count(.0.len(), "clone"), shortened(.0))]
     Clones(Vec<String>),
+    #[error("it is a disk of {} ({}) now", count(.0.len(), "VM"), ids(.0))]
+    InUse(Vec<u64>),
     #[error("the server reported success, yet it is still there")]
     StillThere,
     #[error("it carries no ownership mark of this VM, so it is not tnvm's to delete")]
@@ -80,6 +82,9 @@ impl StepError {
             }
             Self::NotStopped(_) | Self::StopTimedOut { .. } => {
                 "power it off on the server, then run the same command again"
+            }
+            Self::InUse(_) => {
+                "somebody gave it to a VM since the plan was made: take that disk away there, if it is to go"
             }
             Self::StillThere => {
                 "something on the server still uses it; stop that, then run the same command again"
@@ -120,6 +125,12 @@ impl StepError {
 /// `1 snapshot`, `3 snapshots`.
 fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `id 3, id 4`.
+fn ids(ids: &[u64]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("id {id}")).collect();
+    shortened(&ids)
 }
 
 /// The first few names; a zvol may have thousands of snapshots.

@@ -163,6 +163,12 @@ impl Ledger {
         standing
     }
 
+    /// Whether something was asked for and never answered or found.
+    pub(super) fn is_unsettled(&self) -> bool {
+        let asked = |entry: &Entry| entry.certainty == Certainty::Asked;
+        self.entries().iter().any(asked)
+    }
+
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
         // A list of notes has no half-written state that a panic elsewhere could leave.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -8,7 +8,7 @@ use super::device;
 use super::duplicates;
 use super::events::{Action, StepLabel};
 use super::failure::StepError;
-use super::ledger::{Certainty, Object};
+use super::ledger::{Certainty, Entry, Object};
 use super::run::{Halt, VmRun};
 use super::secrets::Secrets;
 use super::settings;
@@ -53,6 +53,19 @@ pub(super) async fn carry_out(this: &VmRun<'_>) -> Result<(), Halt> {
     Ok(())
 }
 
+/// Starts the VM again where this run stopped it and has not come to starting it. Only for a run
+/// that may not go on.
+pub(super) async fn start_again(this: &VmRun<'_>) {
+    let stopped = vm::stopped(this);
+    let is_down = |entry: &Entry| entry.object == stopped;
+    if this.ledger.standing().iter().any(is_down) {
+        let no_secrets = HashMap::new();
+        let start = work(this, &no_secrets, &Step::StartVm);
+        // How it ended is told and reported like every step.
+        let _ = this.last_step(StepLabel::from(&Step::StartVm), start).await;
+    }
+}
+
 /// Whether the VM is looked at before anything is done: what is changed must still be what the
 /// plan was made for, and what is added must be told from what was there.
 pub(super) fn looks_first(this: &VmRun<'_>) -> bool {
@@ -63,6 +76,7 @@ pub(super) fn looks_first(this: &VmRun<'_>) -> bool {
                 | Step::UpdateVm { .. }
                 | Step::UpdateDevice { .. }
                 | Step::StopVm
+                | Step::StartVm
                 | Step::DeleteDevice { .. }
         )
     };

@@ -20,6 +20,9 @@ pub struct Report {
     pub wall: Duration,
     /// Calls made to the server during the execution.
     pub calls: u64,
+    /// Whether the server may still be at work on calls that had no answer.
+    #[serde(skip)]
+    pub unsettled: bool,
 }
 
 /// One VM.
@@ -131,6 +134,7 @@ mod tests {
             interrupted: false,
             wall: Duration::from_millis(2250),
             calls: 7,
+            unsettled: false,
         };
         assert_eq!(
             serde_json::to_value(report).unwrap(),

@@ -6,6 +6,7 @@ use super::events::Event;
 use super::failure::StepError;
 use super::ledger::{Certainty, Entry, Object};
 use super::run::VmRun;
+use super::verify::made_late;
 use super::{device, settings, vm, volume};
 use crate::plan::Step;
 use crate::resolve::DesiredDevice;
@@ -92,7 +93,7 @@ async fn undo(this: &VmRun<'_>, entry: &Entry) -> Result<(), StepError> {
         (Object::Device { name }, certainty) => {
             let id = match (certainty, planned(this, name)) {
                 (Certainty::There(id), _) => id,
-                (_, Some(device)) => device::find(this, device).await?,
+                (_, Some(device)) => made_late(this, || device::find(this, device)).await?,
                 (_, None) => None,
             };
             match id {
@@ -104,7 +105,12 @@ async fn undo(this: &VmRun<'_>, entry: &Entry) -> Result<(), StepError> {
             Some(id) => vm::delete(this, id).await,
             None => Ok(()),
         },
-        (Object::Volume { dataset }, _) => volume::delete(this, dataset, &[]).await,
+        (Object::Volume { dataset }, certainty) => {
+            if certainty == Certainty::Asked {
+                made_late(this, || volume::find(this, dataset)).await?;
+            }
+            volume::delete(this, dataset, &[]).await
+        }
         (Object::Attributes { id, .. }, _) => settings::restore_device(this, *id).await,
         (Object::Fields { .. }, _) => settings::restore_vm(this).await,
         (Object::Stopped { .. }, _) => vm::start(this).await,
@@ -124,7 +130,9 @@ async fn vm_id(this: &VmRun<'_>) -> Result<Option<u64>, StepError> {
     let is_vm = |entry: &Entry| matches!(entry.object, Object::Vm { .. });
     match this.known_id() {
         Some(id) => Ok(Some(id)),
-        None if this.ledger.standing().iter().any(is_vm) => vm::find(this).await,
+        None if this.ledger.standing().iter().any(is_vm) => {
+            made_late(this, || vm::find(this)).await
+        }
         None => Ok(None),
     }
 }

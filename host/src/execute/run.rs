@@ -174,9 +174,10 @@ impl<'a> VmRun<'a> {
     }
 
     /// Whether the VM is finished even after the first stop signal: a restart that has begun, since
-    /// half of one leaves the VM off, or with changes that it does not have and nobody sees.
-    fn must_finish(&self) -> bool {
-        self.plan.restarts() && !self.ledger.standing().is_empty()
+    /// half of one leaves the VM off, or with changes that it does not have and nobody sees. Not
+    /// where the right to change it is lost.
+    pub(super) fn must_finish(&self) -> bool {
+        self.plan.restarts() && !self.ledger.standing().is_empty() && !self.run.stop.is_withdrawn()
     }
 
     /// Waits, but not beyond a stop signal; gives whether to go on.
@@ -228,6 +229,25 @@ impl<'a> VmRun<'a> {
         if !self.plan.removes() && self.failed.load(Ordering::Relaxed) {
             return Err(Halt::Failed);
         }
+        self.in_slot(label, device, work).await
+    }
+
+    /// Does one step that is due whatever happened before, stop signals included.
+    pub(super) async fn last_step<T>(
+        &self,
+        label: StepLabel,
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, Halt> {
+        let _slot = self.run.slots.acquire().await;
+        self.in_slot(label, None, work).await
+    }
+
+    async fn in_slot<T>(
+        &self,
+        label: StepLabel,
+        device: Option<&str>,
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, Halt> {
         // Of the highest level, so that whatever is logged within says of which VM.
         let span = tracing::error_span!("step", vm = %self.plan.name, step = %label);
         let began = Instant::now();

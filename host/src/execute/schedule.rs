@@ -24,8 +24,9 @@ use crate::truenas::Client;
 /// fails after it was asked to stop, no other is begun.
 ///
 /// At the first stop, steps that have begun are finished and no others are begun, except that a
-/// restart goes on until the VM runs again; nothing is
-/// rolled back then, since the same command run again goes on from what is there. At the second it
+/// restart goes on until the VM runs again; nothing else is
+/// rolled back then, since the same command run again goes on from what is there. Where the right to
+/// change anything is lost, a VM that was stopped for its restart is started and nothing else. At the second it
 /// returns at once; calls in flight may still take effect on the server, and the report says of
 /// what. Dropping the future is like the second stop, without a report. When the connection is
 /// lost, what cannot be done any more is reported as such.
@@ -60,12 +61,16 @@ pub async fn execute(
         reporter.report(Event::Interrupted);
         std::future::pending::<()>().await;
     };
-    tokio::select! {
+    let cut_off = tokio::select! {
         biased;
-        () = stop.now() => tracing::warn!("stopped at once, calls in flight were left"),
-        () = all => {}
-        () = told => {}
+        () = stop.now() => true,
+        () = all => false,
+        () = told => false,
+    };
+    if cut_off {
+        tracing::warn!("stopped at once, calls in flight were left");
     }
+    let unsettled = cut_off || vms.iter().any(|vm| vm.ledger.is_unsettled());
 
     let vms: Vec<VmReport> = vms.iter().map(sum_up).collect();
     Report {
@@ -74,6 +79,7 @@ pub async fn execute(
         vms,
         wall: began.elapsed(),
         calls: calls(client).saturating_sub(calls_before),
+        unsettled,
     }
 }
 
@@ -155,6 +161,9 @@ async fn begin(this: &VmRun<'_>) -> Outcome {
         Err(Halt::Stopped) => Outcome::Interrupted,
         Err(Halt::Failed) => failure(this).await,
     };
+    if this.run.stop.is_withdrawn() {
+        phases::start_again(this).await;
+    }
     this.notes().ended = Some(Instant::now());
     outcome
 }
@@ -191,7 +200,7 @@ async fn failure(this: &VmRun<'_>) -> Outcome {
     let run = this.run;
     match (this.plan.removes(), run.options.on_failure) {
         (true, _) => Outcome::DestroyIncomplete,
-        (false, _) if run.stop.is_stopping() => Outcome::Interrupted,
+        (false, _) if run.stop.is_stopping() && !this.must_finish() => Outcome::Interrupted,
         (false, OnFailure::Keep) => Outcome::Kept,
         (false, OnFailure::Rollback) if this.ledger.standing().is_empty() => Outcome::RolledBack,
         (false, OnFailure::Rollback) => {

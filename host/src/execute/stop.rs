@@ -1,6 +1,7 @@
-//! The wish to stop, in two grades: finish what is in flight, or return at once.
+//! The wish to stop, in two grades: finish what is in flight, or return at once. And apart from
+//! that, the loss of the right to change anything.
 //!
-//! Knows nothing of signals; the command line counts Ctrl-C with a [`StopHandle`].
+//! Knows nothing of signals and locks; the command line counts Ctrl-C with a [`StopHandle`].
 
 use tokio::sync::watch;
 
@@ -12,26 +13,43 @@ enum Urgency {
     Now,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    urgency: Urgency,
+    /// Whether nothing may be changed any more, except to leave VMs as they were: running.
+    withdrawn: bool,
+}
+
 /// The end that asks. Clones ask for the same thing.
 #[derive(Clone, Debug)]
-pub struct StopHandle(watch::Sender<Urgency>);
+pub struct StopHandle(watch::Sender<Wish>);
 
 /// The end that is asked. Clones hear the same thing.
 #[derive(Clone, Debug)]
-pub struct StopSignal(watch::Receiver<Urgency>);
+pub struct StopSignal(watch::Receiver<Wish>);
 
 impl StopSignal {
     /// A handle and its signal. Dropping the handle never stops anything.
     #[must_use]
     pub fn new() -> (StopHandle, Self) {
-        let (sender, receiver) = watch::channel(Urgency::No);
+        let (sender, receiver) = watch::channel(Wish {
+            urgency: Urgency::No,
+            withdrawn: false,
+        });
         (StopHandle(sender), Self(receiver))
     }
 
     /// Whether to begin nothing more.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        *self.0.borrow() >= Urgency::Soon
+        self.0.borrow().urgency >= Urgency::Soon
+    }
+
+    /// Whether the right to change anything is lost: then not even what has begun is finished.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.0.borrow().withdrawn
     }
 
     /// Waits for the first wish to stop; for ever if none comes.
@@ -46,7 +64,8 @@ impl StopSignal {
 
     async fn reached(&self, urgency: Urgency) {
         let mut receiver = self.0.clone();
-        if receiver.wait_for(|is| *is >= urgency).await.is_err() {
+        let reached = |wish: &Wish| wish.urgency >= urgency;
+        if receiver.wait_for(reached).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -55,12 +74,21 @@ impl StopSignal {
 impl StopHandle {
     /// Asks once more: the first time to stop soon, the second time to stop now.
     pub fn stop(&self) {
-        self.0.send_modify(|urgency| {
-            *urgency = if *urgency == Urgency::No {
+        self.0.send_modify(|wish| {
+            wish.urgency = if wish.urgency == Urgency::No {
                 Urgency::Soon
             } else {
                 Urgency::Now
             };
+        });
+    }
+
+    /// Takes the right to change anything away: stops soon, however often it is said, and adds
+    /// nothing to what a person asks for.
+    pub fn withdraw(&self) {
+        self.0.send_modify(|wish| {
+            wish.urgency = wish.urgency.max(Urgency::Soon);
+            wish.withdrawn = true;
         });
     }
 }
@@ -81,6 +109,16 @@ mod tests {
         assert!(signal.now().now_or_never().is_none());
         handle.stop();
         assert!(signal.now().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_withdrawal_is_never_a_second_stop() {
+        let (handle, signal) = StopSignal::new();
+        handle.stop();
+        handle.withdraw();
+        handle.withdraw();
+        assert!(signal.is_stopping() && signal.is_withdrawn());
+        assert!(signal.now().now_or_never().is_none());
     }
 
     #[test]

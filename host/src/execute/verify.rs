@@ -67,6 +67,30 @@ where
     }
 }
 
+/// Looks with patience for what a call that had no answer may have made, or may make yet.
+///
+/// # Errors
+/// When no look was answered.
+pub(super) async fn made_late<T, E, L>(
+    this: &VmRun<'_>,
+    look: impl Fn() -> L,
+) -> Result<Option<T>, StepError>
+where
+    E: Into<StepError>,
+    L: Future<Output = Result<Option<T>, E>>,
+{
+    let mut waits = this.run.options.patience.waits();
+    loop {
+        if let Some(found) = seen(this, &look).await? {
+            return Ok(Some(found));
+        }
+        match waits.next() {
+            Some(wait) if this.pause(wait).await => {}
+            _ => return Ok(None),
+        }
+    }
+}
+
 /// Looks until it is done or patience ends.
 async fn look_patiently<T, L>(this: &VmRun<'_>, look: &impl Fn() -> L) -> Looked<T>
 where

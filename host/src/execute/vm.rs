@@ -99,7 +99,7 @@ pub(super) async fn start(this: &VmRun<'_>) -> Result<(), StepError> {
                 this.ledger.settle(entry, Certainty::There(None));
                 return Ok(());
             }
-            Ok(_) if left > 0 && !this.run.stop.is_stopping() => {}
+            Ok(_) if left > 0 && (!this.run.stop.is_stopping() || this.must_finish()) => {}
             _ => break error,
         }
     };
@@ -169,15 +169,22 @@ pub(super) async fn stop(this: &VmRun<'_>) -> Result<(), StepError> {
     }
 }
 
-/// `vm.poweroff`, then the state is verified. A VM that is off already is no error: the state
-/// counts, since the errors differ between versions by their text only (`vm.start`, `vm.stop`, `vm.poweroff`).
+/// `vm.poweroff` of a VM with this mark, then the state is verified. A VM that is off already is no
+/// error: the state counts, since the errors differ between versions by their text only (`vm.start`,
+/// `vm.stop`, `vm.poweroff`).
 pub(super) async fn power_off(this: &VmRun<'_>, id: u64) -> Result<(), StepError> {
+    match seen(this, || this.client().vm_opt(id)).await? {
+        // Without a VM nothing runs.
+        None => return Ok(()),
+        Some(vm) if is_ours(&vm, &this.plan.mark) => {}
+        // Its mark was taken away meanwhile, or the id is another VM's now.
+        Some(_) => return Err(StepError::Foreign),
+    }
     let mut left = ASKED_AT_MOST;
     loop {
         let answer = this.client().power_off_vm(id).await;
         left -= 1;
         let state = match wait_for(this, id, PowerState::Stopped).await {
-            // Without a VM nothing runs.
             Err(StepError::Call(CallError::NotFound(_))) => return Ok(()),
             state => state?,
         };

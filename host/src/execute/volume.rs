@@ -7,7 +7,7 @@ use super::run::VmRun;
 use super::verify::{ask, make, seen, until_gone};
 use crate::plan::{DEVICE_PROPERTY, MARK_PROPERTY, Mark};
 use crate::plugin::Volume;
-use crate::truenas::{DatasetEntry, VolumeSpec};
+use crate::truenas::{CallError, DatasetEntry, VolumeSpec};
 
 /// `pool.dataset.create` with the mark, and the device it is for, as user properties.
 pub(super) async fn create(
@@ -29,9 +29,8 @@ pub(super) async fn create(
     };
     let call = || async { client.create_volume(&spec).await.map(|()| ((), None)) };
     make(this, object(&volume.dataset), call, || async {
-        let found = client.dataset_opt(&volume.dataset).await?;
-        let ours = found.filter(|found| is_ours(found, mark));
-        Ok(ours.map(|_| ((), None)))
+        let found = find(this, &volume.dataset).await?;
+        Ok(found.map(|()| ((), None)))
     })
     .await
 }
@@ -68,16 +67,17 @@ pub(super) async fn grow(this: &VmRun<'_>, dataset: &str, size: u64) -> Result<(
 /// `pool.dataset.delete` of a zvol with this mark; then verified gone. Of its snapshots those go with
 /// it that are named here; others forbid it.
 ///
-/// Snapshots are asked for before the call: the server takes shares and tasks of a dataset away
-/// before it finds that ZFS refuses, and 26 and newer do not even say that it refused (`pool.dataset.delete`).
-/// So are clones before a recursive call: 26 and newer destroy them too.
+/// Nothing recursive: what is not named here is in nobody's way but that of the zvol itself. 26 and
+/// newer would destroy clones with it. Snapshots and clones are looked for before: the server takes
+/// shares and tasks of a dataset away before it finds that ZFS refuses, and 26 and newer do not even
+/// say that it refused (`pool.dataset.delete`). So are VMs that have the zvol as a disk, since no
+/// server minds (`pool.dataset.delete`, all versions).
 pub(super) async fn delete(
     this: &VmRun<'_>,
     dataset: &str,
     agreed: &[String],
 ) -> Result<(), StepError> {
     let client = this.client();
-    let recursive = !agreed.is_empty();
     until_gone(
         this,
         || async move {
@@ -87,15 +87,22 @@ pub(super) async fn delete(
             if !is_ours(&found, &this.plan.mark) {
                 return Err(StepError::Foreign);
             }
+            let holders = client.disk_holders(dataset).await?;
+            if !holders.is_empty() {
+                return Err(StepError::InUse(holders));
+            }
             if found.snapshots != Some(0) {
                 let mut others = client.snapshots_of(dataset).await?;
+                let all = others.len();
                 others.retain(|one| !agreed.contains(one));
                 if !others.is_empty() {
                     return Err(StepError::Snapshots(others));
                 }
-            }
-            if recursive {
-                let clones = clones_of(this, dataset).await?;
+                let clones = if all == 0 {
+                    Vec::new()
+                } else {
+                    clones_of(this, dataset).await?
+                };
                 if !clones.is_empty() {
                     return Err(StepError::Clones(clones));
                 }
@@ -103,14 +110,25 @@ pub(super) async fn delete(
             Ok(true)
         },
         || async move {
-            if recursive {
-                client.delete_dataset_with_snapshots(dataset).await
-            } else {
-                client.delete_dataset(dataset).await
+            if !agreed.is_empty() {
+                for snapshot in client.snapshots_of(dataset).await? {
+                    // One that came since the look stays, and forbids the delete.
+                    if agreed.contains(&snapshot) {
+                        client.delete_snapshot(&snapshot).await?;
+                    }
+                }
             }
+            client.delete_dataset(dataset).await
         },
     )
     .await
+}
+
+/// Whether a zvol with the VM's own mark is there.
+pub(super) async fn find(this: &VmRun<'_>, dataset: &str) -> Result<Option<()>, CallError> {
+    let found = this.client().dataset_opt(dataset).await?;
+    let ours = found.filter(|found| is_ours(found, &this.plan.mark));
+    Ok(ours.map(drop))
 }
 
 /// The zvols that were cloned from a snapshot of this one. Of a zvol's snapshot only zvols can be

@@ -1,8 +1,8 @@
 //! Taking the lock: look, write, read again, and withdraw where somebody else was as quick.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::held::Held;
 use super::judge::{Judgement, judge};
@@ -22,6 +22,14 @@ pub struct Times {
     pub lasts: Duration,
     /// Between renewals.
     pub renewed: Duration,
+}
+
+impl Times {
+    /// Until when a lock that was written at this moment must be renewed: half the time between
+    /// renewals before it expires, so that the holder stops before anybody else begins.
+    pub(super) fn deadline(&self, written: Instant) -> Instant {
+        written + self.lasts.saturating_sub(self.renewed / 2)
+    }
 }
 
 impl Default for Times {
@@ -52,7 +60,12 @@ pub struct Request<'a> {
 
 /// The place of the locks as it was found, or why it cannot be read.
 #[derive(Debug)]
-pub struct Look(Result<Option<DatasetEntry>, CallError>);
+pub struct Look {
+    found: Result<Option<DatasetEntry>, CallError>,
+    /// When, by the server's clock: what it shows is judged by this time. By a later one a lock
+    /// that was renewed since would count as expired.
+    at: SystemTime,
+}
 
 /// What a run got.
 #[derive(Debug)]
@@ -76,13 +89,15 @@ pub enum LockError {
 
 /// Finds the place of the locks; one call, that can go together with others.
 pub async fn look(client: &Client) -> Look {
+    let at = client.server_time();
     let roots = client.root_datasets().await;
-    Look(roots.map(|roots| roots.into_iter().min_by(|a, b| a.name.cmp(&b.name))))
+    let found = roots.map(|roots| roots.into_iter().min_by(|a, b| a.name.cmp(&b.name)));
+    Look { found, at }
 }
 
 /// Takes the lock. `observe` looks at the server once the lock is written, together with the look
 /// whether it is the only one, and may be called again after a collision; what it saw is given
-/// back. `tell` is told of each lock that is removed by force, before that.
+/// back. `tell` is told of each lock that is to be removed by force, before that.
 ///
 /// # Errors
 /// [`LockError::Taken`] when others hold the group; nothing of this run is left on the server then.
@@ -97,29 +112,31 @@ pub async fn take<T>(
     let mut tries = 0;
     loop {
         tries += 1;
-        let root = match place.0 {
+        let root = match place.found {
             Ok(Some(root)) => root,
             Ok(None) => return Ok(without("the server shows no pool", &observe).await),
-            Err(error) if error.is_final_loss() => return Err(error.into()),
-            Err(error) => return Ok(without(&error.to_string(), &observe).await),
+            Err(error) if is_no(&error) => return Ok(without(&error.to_string(), &observe).await),
+            Err(error) => return Err(error.into()),
         };
-        let judged = request.judge(&root, &own);
+        let judged = request.judge(&root, &own, place.at);
         // Whoever was there before the first try is there to stay for a while.
         let taken = if judged.holders.is_empty() || request.force {
+            let begun = Instant::now();
             let (record, written) = request.write(&root.name, &own, &judged, tell).await;
             match written {
                 Ok(()) => {}
-                Err(error) if error.is_final_loss() => return Err(error.into()),
                 // Whether it was written, the next look tells.
-                Err(error) if error.may_have_run() => {}
+                Err(error) if error.may_have_run() && !error.is_final_loss() => {}
                 Err(CallError::Disconnected { .. }) => {}
-                Err(error) => return Ok(without(&error.to_string(), &observe).await),
-            }
-            match request.is_alone(&root.name, &own, &observe).await? {
-                Ok(seen) => {
-                    let held = Held::keep(request, root.name, own, record);
-                    return Ok((Lock::Held(held), seen));
+                Err(error) if is_no(&error) => {
+                    return Ok(without(&error.to_string(), &observe).await);
                 }
+                Err(error) => return Err(error.into()),
+            }
+            // From now on, since the look at the server may take longer than the lock lasts.
+            let held = Held::keep(request, root.name, own.clone(), record, begun);
+            match request.is_alone(held, &own, &observe).await? {
+                Ok((held, seen)) => return Ok((Lock::Held(held), seen)),
                 Err(others) => others,
             }
         } else if tries == 1 {
@@ -139,13 +156,13 @@ pub async fn take<T>(
 /// Removes locks that nobody needs any more, such as that of a run of this machine that was killed.
 /// For a run that finds nothing to do and so takes no lock itself. Nothing depends on it.
 pub async fn sweep(client: &Client, who: &WhoAmI, group: &str, place: Look) {
-    let Ok(Some(root)) = place.0 else { return };
+    let Ok(Some(root)) = place.found else { return };
     let judged = judge(
         read_all(&root.user_properties),
         &key(&who.run),
         group,
         who.machine.as_deref(),
-        seconds(client.server_time()),
+        seconds(place.at),
         &WhoAmI::has_ended,
     );
     let gone: Vec<_> = judged.leftover.into_iter().map(|key| (key, None)).collect();
@@ -157,18 +174,30 @@ pub async fn sweep(client: &Client, who: &WhoAmI, group: &str, place: Look) {
     }
 }
 
+/// Whether the server has no place for locks for this account. Anything else, such as no answer in
+/// time, says nothing of the kind, and a run without a lock must not come of it.
+fn is_no(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::NotAuthorized(_)
+            | CallError::Refused(_)
+            | CallError::NotFound(_)
+            | CallError::Unsupported { .. }
+    )
+}
+
 async fn without<T>(why: &str, observe: &impl AsyncFn() -> T) -> (Lock, T) {
     (Lock::Without(why.to_owned()), observe().await)
 }
 
 impl Request<'_> {
-    fn judge(&self, root: &DatasetEntry, own: &str) -> Judgement {
+    fn judge(&self, root: &DatasetEntry, own: &str, at: SystemTime) -> Judgement {
         judge(
             read_all(&root.user_properties),
             own,
             self.group,
             self.who.machine.as_deref(),
-            seconds(self.client.server_time()),
+            seconds(at),
             &WhoAmI::has_ended,
         )
     }
@@ -202,26 +231,28 @@ impl Request<'_> {
     /// this run is not alone.
     async fn is_alone<T>(
         &self,
-        root: &str,
+        held: Held,
         own: &str,
         observe: &impl AsyncFn() -> T,
-    ) -> Result<Result<T, Judgement>, CallError> {
-        let (found, seen) = tokio::join!(self.client.dataset_opt(root), observe());
+    ) -> Result<Result<(Held, T), Judgement>, CallError> {
+        let look = async {
+            let at = self.client.server_time();
+            (self.client.dataset_opt(held.root()).await, at)
+        };
+        let ((found, at), seen) = tokio::join!(look, observe());
         let judged = match &found {
             Ok(Some(root)) if root.user_properties.contains_key(own) => {
-                let judged = self.judge(root, own);
-                if judged.holders.is_empty() {
-                    return Ok(Ok(seen));
+                let judged = self.judge(root, own, at);
+                if judged.holders.is_empty() && held.lost().borrow().is_none() {
+                    return Ok(Ok((held, seen)));
                 }
                 judged
             }
             // Somebody forced it open at once, or the place itself is gone.
             _ => Judgement::default(),
         };
-        let withdrawal = [(own.to_owned(), None)];
-        let withdrawn = self.client.set_user_properties(root, &withdrawal).await;
+        held.release().await;
         found?;
-        withdrawn?;
         Ok(Err(judged))
     }
 }

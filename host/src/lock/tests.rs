@@ -181,6 +181,121 @@ async fn whoever_is_forced_out_is_told_and_does_not_write_the_lock_again() {
     assert_eq!(on_server(&server), []);
 }
 
+/// Renewed every second of these few, so that the deadline is three and a half from a renewal.
+fn short(client: &Client, who: &'static WhoAmI) -> Request<'static> {
+    // Leaked, since a test has few.
+    let client: &'static Client = Box::leak(Box::new(client.clone()));
+    Request {
+        times: Times {
+            lasts: Duration::from_secs(4),
+            renewed: Duration::from_secs(1),
+        },
+        ..request(client, who)
+    }
+}
+
+fn somebody() -> &'static WhoAmI {
+    Box::leak(Box::new(WhoAmI::ask()))
+}
+
+#[tokio::test]
+async fn an_old_look_never_removes_a_lock_that_was_renewed_since() {
+    let server = start(Vec::new()).await;
+    let client = connect(&server).await;
+    let (one, other) = (short(&client, somebody()), request(&client, somebody()));
+    let first = held(get(&one).await);
+    let old = look(&client).await;
+    let seen = on_server(&server)[0].expires;
+    until("the expiry that the look saw", || {
+        record::seconds(client.server_time()) > seen
+    })
+    .await;
+    let elsewhere = Request {
+        group: "other",
+        ..other
+    };
+    let (second, ()) = take(&elsewhere, old, &|_| {}, async || ()).await.unwrap();
+    assert_eq!(on_server(&server).len(), 2, "the first lock is still there");
+    assert_eq!(*first.lost().borrow(), None);
+    held(Ok(second)).release().await;
+    first.release().await;
+}
+
+#[tokio::test]
+async fn a_lock_is_renewed_while_every_other_call_waits() {
+    let slow = Fault::on("vm.start", tnvm_simulator::Effect::Delay { ms: 60_000 }).every();
+    let server = start(vec![slow]).await;
+    let credentials = Credentials::ApiKey {
+        username: "truenas_admin".into(),
+        key: server.api_key().into(),
+    };
+    let options = ConnectOptions {
+        allowed: Allowed::of(Purpose::Create),
+        concurrency: 1,
+        ..ConnectOptions::default()
+    };
+    let endpoint = Endpoint::parse(&server.url()).unwrap();
+    let client = Client::connect(&endpoint, &credentials, &options)
+        .await
+        .unwrap();
+    let who = WhoAmI::ask();
+    let lock = held(get(&request(&client, &who)).await);
+    let busy = client.clone();
+    let start = tokio::spawn(async move { busy.start_vm(1).await });
+    let first = on_server(&server)[0].expires;
+    until("a later expiry", || on_server(&server)[0].expires > first).await;
+    assert_eq!(*lock.lost().borrow(), None);
+    start.abort();
+    lock.release().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_cannot_be_renewed_is_given_up_before_it_expires() {
+    let server = start(Vec::new()).await;
+    let client = connect(&server).await;
+    let lock = held(get(&short(&client, somebody())).await);
+    let slow = tnvm_simulator::Effect::Delay { ms: 60_000 };
+    server.inject(Fault::on("pool.dataset.update", slow).every());
+    let mut lost = lock.lost();
+    let why = lost.wait_for(Option::is_some).await.unwrap().clone();
+    assert!(why.unwrap().contains("could not be renewed in time"));
+    assert!(on_server(&server)[0].expires > record::seconds(client.server_time()));
+}
+
+#[tokio::test]
+async fn a_removed_lock_that_comes_back_beside_another_gives_way() {
+    let server = start(Vec::new()).await;
+    let client = connect(&server).await;
+    let lock = held(get(&short(&client, somebody())).await);
+    let mut younger = on_server(&server)[0].clone();
+    younger.since += 1;
+    younger.pid = std::process::id();
+    younger.expires += 3600;
+    server.change(|world| {
+        let properties = &mut world.datasets.get_mut(ROOT).unwrap().user_properties;
+        properties.insert(record::key("younger"), younger.text());
+    });
+    let mut lost = lock.lost();
+    let why = lost.wait_for(Option::is_some).await.unwrap().clone();
+    assert!(why.unwrap().contains("the group is held by"));
+    until("the withdrawal", || on_server(&server).len() == 1).await;
+    assert_eq!(on_server(&server)[0].since, younger.since);
+}
+
+#[tokio::test]
+async fn a_server_without_an_answer_is_no_reason_to_go_on_without_a_lock() {
+    for method in ["pool.dataset.query", "pool.dataset.update"] {
+        let busy = Fault::fail(method, 16, "Rate Limit Exceeded").every();
+        let server = start(vec![busy]).await;
+        let (client, who) = (connect(&server).await, WhoAmI::ask());
+        let taken = get(&request(&client, &who)).await;
+        assert!(
+            matches!(taken, Err(LockError::Call(_))),
+            "{method}: {taken:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn without_permission_there_is_no_lock_but_a_reason() {
     let no = Fault::fail("pool.dataset.update", 13, "Not authorized").every();

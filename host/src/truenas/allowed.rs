@@ -53,6 +53,8 @@ impl Purpose {
             Self::Destroy => &[
                 Method::DatasetDelete,
                 Method::DatasetUpdate,
+                Method::SnapshotDelete,
+                Method::ZfsSnapshotDelete,
                 Method::VmDelete,
                 Method::VmPowerOff,
             ],
@@ -63,6 +65,8 @@ impl Purpose {
                 Method::DeviceCreate,
                 Method::DeviceDelete,
                 Method::DeviceUpdate,
+                Method::SnapshotDelete,
+                Method::ZfsSnapshotDelete,
                 Method::VmCreate,
                 Method::VmDelete,
                 Method::VmPowerOff,
@@ -105,6 +109,7 @@ const READS: &[Method] = &[
     Method::VmQuery,
     Method::VmStatus,
     Method::BindChoices,
+    Method::DeviceQuery,
     Method::DiskChoices,
     Method::NicChoices,
     Method::PciChoices,
@@ -195,6 +200,7 @@ mod tests {
         const EVERYBODY: [bool; 5] = [true; 5];
         const MAKERS: [bool; 5] = [false, true, false, true, false];
         const REMOVERS: [bool; 5] = [false, true, true, true, false];
+        const SNAPSHOT_REMOVERS: [bool; 5] = [false, false, true, true, false];
         const CHANGERS: [bool; 5] = [false, true, true, true, true];
         const UPDATERS: [bool; 5] = [false, false, false, true, true];
         const APPLY: [bool; 5] = [false, false, false, true, false];
@@ -209,6 +215,8 @@ mod tests {
             (Method::DatasetDelete, REMOVERS),
             (Method::DatasetQuery, EVERYBODY),
             (Method::DatasetUpdate, CHANGERS),
+            (Method::SnapshotDelete, SNAPSHOT_REMOVERS),
+            (Method::ZfsSnapshotDelete, SNAPSHOT_REMOVERS),
             (Method::SnapshotQuery, EVERYBODY),
             (Method::ZfsSnapshotQuery, EVERYBODY),
             (Method::SystemHostId, EVERYBODY),
@@ -226,6 +234,7 @@ mod tests {
             (Method::BindChoices, EVERYBODY),
             (Method::DeviceCreate, MAKERS),
             (Method::DeviceDelete, MAKERS),
+            (Method::DeviceQuery, EVERYBODY),
             (Method::DeviceUpdate, APPLY),
             (Method::DiskChoices, EVERYBODY),
             (Method::NicChoices, EVERYBODY),

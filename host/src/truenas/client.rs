@@ -13,6 +13,7 @@ use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::jobs;
+use super::lane::Lane;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
@@ -29,6 +30,7 @@ use super::timeouts;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    lane: Lane,
 }
 
 struct Shared {
@@ -102,6 +104,7 @@ impl Client {
                 allowed: options.allowed,
                 observed,
             }),
+            lane: Lane::Usual,
         })
     }
 
@@ -115,7 +118,7 @@ impl Client {
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
         self.check(method)?;
         let watch = self.watch(method, &params);
-        let result = self.shared.line.call(method, &params).await;
+        let result = self.shared.line.call(self.lane, method, &params).await;
         if let Some(watch) = watch {
             watch.ended(&result);
         }
@@ -156,8 +159,13 @@ impl Client {
         let after = self.shared.call_timeout.unwrap_or_else(|| method.timeout());
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
-        self.shared.line.want_events().await?;
-        let answer = self.shared.line.call(method, params).await?;
+        if let Err(error) = self.shared.line.want_events().await {
+            if error.is_final_loss() {
+                return Err(error);
+            }
+            tracing::debug!(%error, "no job events, the job is looked up now and then");
+        }
+        let answer = self.shared.line.call(self.lane, method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,
@@ -215,6 +223,16 @@ impl Client {
                 method,
                 format!("the server no longer knows job {id}"),
             )),
+        }
+    }
+
+    /// The same connection for calls that must be done in time whatever else goes on: they do not
+    /// wait behind other calls, only for one another. Meant for few and short ones.
+    #[must_use]
+    pub fn urgent(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            lane: Lane::Urgent,
         }
     }
 

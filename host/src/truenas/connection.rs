@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::error::{CallError, classify};
 use super::frame;
 use super::jobs::JobBoard;
+use super::lane::Lane;
 use super::limits;
 use super::loss::DisconnectReason;
 use super::method::Method;
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     /// One permit per call in flight.
     gate: Semaphore,
+    /// One permit for the calls of [`Lane::Urgent`].
+    urgent: Semaphore,
     next_id: AtomicU64,
     logged_in: AtomicBool,
     call_timeout: Option<Duration>,
@@ -58,6 +61,7 @@ impl Connection {
             commands,
             shared,
             gate: Semaphore::new(options.concurrency.clamp(1, limits::CALLS)),
+            urgent: Semaphore::new(1),
             next_id: AtomicU64::new(1),
             logged_in: AtomicBool::new(false),
             call_timeout: options.call_timeout,
@@ -83,12 +87,31 @@ impl Connection {
     /// A call that the server did not take up (−32000) is sent again a few times, since it was not
     /// executed; nothing else is ever sent twice.
     pub(super) async fn call(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
-        let span = tracing::debug_span!("rpc", rpc.method = method.name());
-        self.in_turn(method, params).instrument(span).await
+        self.call_in(Lane::Usual, method, params).await
     }
 
-    async fn in_turn(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
-        let _permit = self.gate.acquire().await;
+    /// One call, in this lane.
+    pub(super) async fn call_in(
+        &self,
+        lane: Lane,
+        method: Method,
+        params: &[Value],
+    ) -> Result<Value, CallError> {
+        let span = tracing::debug_span!("rpc", rpc.method = method.name());
+        self.in_turn(lane, method, params).instrument(span).await
+    }
+
+    async fn in_turn(
+        &self,
+        lane: Lane,
+        method: Method,
+        params: &[Value],
+    ) -> Result<Value, CallError> {
+        let gate = match lane {
+            Lane::Usual => &self.gate,
+            Lane::Urgent => &self.urgent,
+        };
+        let _permit = gate.acquire().await;
         let mut pause = timeouts::RETRY_FIRST;
         for _ in 0..limits::RETRIES {
             match self.once(method, params).await {

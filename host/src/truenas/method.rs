@@ -29,9 +29,13 @@ pub enum Method {
     DatasetQuery,
     /// `pool.dataset.update`.
     DatasetUpdate,
+    /// `pool.snapshot.delete`: one snapshot, 25.10 and newer.
+    SnapshotDelete,
+    /// `zfs.snapshot.delete`: one snapshot, up to 25.04.
+    ZfsSnapshotDelete,
     /// `pool.snapshot.query`: snapshots, 25.10 and newer.
     SnapshotQuery,
-    /// `zfs.snapshot.query`: snapshots, 25.04.
+    /// `zfs.snapshot.query`: snapshots, up to 25.04.
     ZfsSnapshotQuery,
     /// `system.host_id`.
     SystemHostId,
@@ -63,6 +67,8 @@ pub enum Method {
     DeviceCreate,
     /// `vm.device.delete`.
     DeviceDelete,
+    /// `vm.device.query`.
+    DeviceQuery,
     /// `vm.device.update`.
     DeviceUpdate,
     /// `vm.device.disk_choices`.
@@ -88,6 +94,8 @@ impl Method {
         Self::DatasetDelete,
         Self::DatasetQuery,
         Self::DatasetUpdate,
+        Self::SnapshotDelete,
+        Self::ZfsSnapshotDelete,
         Self::SnapshotQuery,
         Self::ZfsSnapshotQuery,
         Self::SystemHostId,
@@ -105,6 +113,7 @@ impl Method {
         Self::BindChoices,
         Self::DeviceCreate,
         Self::DeviceDelete,
+        Self::DeviceQuery,
         Self::DeviceUpdate,
         Self::DiskChoices,
         Self::NicChoices,
@@ -126,6 +135,8 @@ impl Method {
             Self::DatasetDelete => "pool.dataset.delete",
             Self::DatasetQuery => "pool.dataset.query",
             Self::DatasetUpdate => "pool.dataset.update",
+            Self::SnapshotDelete => "pool.snapshot.delete",
+            Self::ZfsSnapshotDelete => "zfs.snapshot.delete",
             Self::SnapshotQuery => "pool.snapshot.query",
             Self::ZfsSnapshotQuery => "zfs.snapshot.query",
             Self::SystemHostId => "system.host_id",
@@ -143,6 +154,7 @@ impl Method {
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
             Self::DeviceDelete => "vm.device.delete",
+            Self::DeviceQuery => "vm.device.query",
             Self::DeviceUpdate => "vm.device.update",
             Self::DiskChoices => "vm.device.disk_choices",
             Self::NicChoices => "vm.device.nic_attach_choices",
@@ -163,6 +175,8 @@ impl Method {
                 | Self::DeviceCreate
                 | Self::DeviceDelete
                 | Self::DeviceUpdate
+                | Self::SnapshotDelete
+                | Self::ZfsSnapshotDelete
                 | Self::VmCreate
                 | Self::VmDelete
                 | Self::VmPowerOff
@@ -194,11 +208,14 @@ impl Method {
             | Self::DatasetUpdate
             | Self::DeviceCreate
             | Self::DeviceDelete
-            | Self::DeviceUpdate => timeouts::STORAGE,
+            | Self::DeviceUpdate
+            | Self::SnapshotDelete
+            | Self::ZfsSnapshotDelete => timeouts::STORAGE,
             Self::DatasetQuery | Self::SnapshotQuery | Self::ZfsSnapshotQuery => {
                 timeouts::STORAGE_QUERY
             }
             Self::BindChoices
+            | Self::DeviceQuery
             | Self::DiskChoices
             | Self::FileStat
             | Self::FileSystemStat

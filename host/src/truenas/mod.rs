@@ -13,6 +13,7 @@ mod error;
 mod fingerprint;
 mod frame;
 mod jobs;
+mod lane;
 mod limits;
 mod loss;
 mod method;

@@ -50,6 +50,15 @@ impl Profile {
         }
     }
 
+    /// As [`snapshot_query`](Self::snapshot_query).
+    pub(super) fn snapshot_delete(&self) -> Method {
+        if self.line.at_least(25, 10, 0) {
+            Method::SnapshotDelete
+        } else {
+            Method::ZfsSnapshotDelete
+        }
+    }
+
     /// Names of interfaces: a map from name to label up to 25.10, from 26 two lists under `BRIDGE`
     /// and `MACVLAN`. The shape itself tells; an interface cannot have a list for a label.
     #[expect(

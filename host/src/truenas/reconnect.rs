@@ -15,6 +15,7 @@ use super::connect_error::{ConnectError, TlsProblem};
 use super::connection::Connection;
 use super::error::CallError;
 use super::jobs;
+use super::lane::Lane;
 use super::loss::{DisconnectReason, LossReason};
 use super::method::Method;
 use super::session::{Opened, ServerInfo};
@@ -76,13 +77,14 @@ impl Line {
     /// that was sent is never sent again.
     pub(super) async fn call(
         self: &Arc<Self>,
+        lane: Lane,
         method: Method,
         params: &[Value],
     ) -> Result<Value, CallError> {
         let mut asked = 0;
         loop {
             let connection = self.connection(method).await?;
-            let error = match connection.call(method, params).await {
+            let error = match connection.call_in(lane, method, params).await {
                 Err(error @ CallError::Disconnected { .. }) => error,
                 other => return other,
             };
@@ -121,7 +123,8 @@ impl Line {
         self.events
             .get_or_try_init(|| async {
                 let params = [json!(jobs::COLLECTION)];
-                self.call(Method::Subscribe, &params).await.map(drop)
+                let answer = self.call(Lane::Usual, Method::Subscribe, &params);
+                answer.await.map(drop)
             })
             .await
             .copied()

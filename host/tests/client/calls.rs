@@ -210,10 +210,8 @@ async fn changes_say_only_what_changes() {
         .await
         .unwrap();
     client.set_user_properties("tank/a", &[]).await.unwrap();
-    client
-        .delete_dataset_with_snapshots("tank/a")
-        .await
-        .unwrap();
+    client.delete_snapshot("tank/a@daily").await.unwrap();
+    client.delete_dataset("tank/a").await.unwrap();
     let params = |method| server.seen(method).into_iter().map(|seen| seen.params);
     assert!(params("vm.update").eq([json!([3, {"memory": 2048}])]));
     assert!(params("vm.device.update").eq([json!([7, {"attributes": {"port": 5912}}])]));
@@ -222,7 +220,9 @@ async fn changes_say_only_what_changes() {
         json!(["tank/a", {"user_properties_update":
             [{"key": "tnvm:a", "value": "b"}, {"key": "tnvm:c", "remove": true}]}]),
     ]));
-    let delete = json!(["tank/a", {"recursive": true, "force": false}]);
+    let delete = json!(["tank/a@daily", {"defer": false, "recursive": false}]);
+    assert!(params("pool.snapshot.delete").eq([delete]));
+    let delete = json!(["tank/a", {"recursive": false, "force": false}]);
     assert!(params("pool.dataset.delete").eq([delete]));
 }
 

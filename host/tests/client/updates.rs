@@ -49,7 +49,7 @@ fn zvol() -> VolumeSpec {
 #[tokio::test]
 async fn a_vm_its_devices_and_its_zvols_are_changed_in_place() {
     for version in VERSIONS {
-        let (_simulator, client) = start(version, vec![]).await;
+        let (simulator, client) = start(version, vec![]).await;
         let fields = map(json!({"name": "web", "memory": 512, "vcpus": 2}));
         let vm = client.create_vm(fields).await.unwrap().id;
         client
@@ -99,10 +99,11 @@ async fn a_vm_its_devices_and_its_zvols_are_changed_in_place() {
         assert_eq!(seen.volsize, Some(2 << 30), "{version}");
         let properties: Vec<_> = seen.user_properties.into_iter().collect();
         assert_eq!(properties, [("tnvm:lock".to_owned(), "x".to_owned())]);
-        client
-            .delete_dataset_with_snapshots("tank/web-disk0")
-            .await
-            .unwrap();
+        simulator.change(|world| world.take_snapshot("tank/web-disk0", "daily"));
+        let snapshots = client.snapshots_of("tank/web-disk0").await.unwrap();
+        assert_eq!(snapshots, ["tank/web-disk0@daily"], "{version}");
+        client.delete_snapshot(&snapshots[0]).await.unwrap();
+        client.delete_dataset("tank/web-disk0").await.unwrap();
         assert_eq!(client.dataset_opt("tank/web-disk0").await.unwrap(), None);
     }
 }

@@ -55,6 +55,7 @@ async fn without_its_very_mark_nothing_is_deleted() {
     run(&server.client, &destruction(&[("web01", id)])).await;
     assert_eq!(server.vm_names(), ["web01"]);
     assert_eq!(server.count("vm.delete"), 0);
+    assert_eq!(server.count("vm.poweroff"), 0);
     assert_eq!(server.dataset_names(), [zvol("web01")]);
 }
 
@@ -68,6 +69,28 @@ async fn snapshots_are_named_and_keep_their_zvol() {
     assert!(message.contains("2 snapshots"), "{message}");
     assert!(
         message.contains("tank/web01-disk0@auto-0, tank/web01-disk0@auto-1"),
+        "{message}"
+    );
+    assert_eq!(server.count("pool.dataset.delete"), 0);
+}
+
+#[tokio::test]
+async fn a_zvol_that_another_vm_got_meanwhile_stays() {
+    let (server, id) = with_web01(|_, _| Act::Do).await;
+    let path = format!("/dev/zvol/{}", zvol("web01"));
+    let disk = serde_json::json!({"id": 77, "vm": 9, "order": 1,
+        "attributes": {"dtype": "DISK", "path": path}});
+    let other = Vm {
+        name: "other".into(),
+        devices: [(77, disk)].into(),
+        ..Vm::default()
+    };
+    server.world().add_vm(other);
+    let report = run(&server.client, &destruction(&[("web01", id)])).await;
+    assert_eq!(outcomes(&report), [Outcome::DestroyIncomplete]);
+    let message = report.vms[0].error.clone().unwrap().message;
+    assert!(
+        message.contains("it is a disk of 1 VM (id 9) now"),
         "{message}"
     );
     assert_eq!(server.count("pool.dataset.delete"), 0);

@@ -156,3 +156,48 @@ async fn a_restart_that_has_begun_is_finished_after_the_first_stop() {
     assert!(view.vms.values().all(|vm| vm.running));
     assert_eq!(view.vms["web02"].config["memory"], 1024);
 }
+
+/// Ends the restart of web01 while it is down: how, and whether its next change then fails.
+async fn ended_while_down(
+    end: impl Fn(&tnvm::execute::StopHandle),
+    fails: bool,
+) -> (tnvm_simulator::Running, tnvm::execute::Report) {
+    let (simulator, client) = running("25.10", &["web01", "web02"]).await;
+    let steps = || vec![Step::StopVm, more_memory(), Step::StartVm];
+    let plan = changing(vec![
+        ("web01", id(&simulator, "web01"), steps()),
+        ("web02", id(&simulator, "web02"), steps()),
+    ]);
+    if fails {
+        simulator.inject(Fault::fail("vm.update", 14, "no luck"));
+    }
+    let (report, _) = run_watched(&client, &plan, How::default(), |event, handle| {
+        if matches!(event, Event::StepBegan { step, .. } if step.action == Action::StopVm) {
+            end(handle);
+        }
+    })
+    .await;
+    (simulator, report)
+}
+
+#[tokio::test]
+async fn a_restart_that_fails_after_the_first_stop_is_undone_and_its_vm_runs() {
+    let (simulator, report) = ended_while_down(|handle| handle.stop(), true).await;
+    assert_eq!(outcomes(&report), [Outcome::RolledBack, Outcome::Skipped]);
+    let view = simulator.view();
+    assert!(view.vms.values().all(|vm| vm.running), "{report:?}");
+}
+
+#[tokio::test]
+async fn without_the_right_to_change_a_stopped_vm_is_started_and_nothing_else() {
+    let withdraw = |handle: &tnvm::execute::StopHandle| {
+        handle.withdraw();
+        handle.withdraw();
+    };
+    let (simulator, report) = ended_while_down(withdraw, false).await;
+    assert_eq!(outcomes(&report), [Outcome::Interrupted, Outcome::Skipped]);
+    let view = simulator.view();
+    assert!(view.vms.values().all(|vm| vm.running), "{report:?}");
+    assert_eq!(simulator.journal().count("vm.update"), 0);
+    assert_eq!(report.vms[0].left_behind, Vec::<String>::new());
+}

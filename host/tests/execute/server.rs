@@ -312,6 +312,11 @@ impl World {
                 let gone = self.vms.values_mut().find_map(|vm| vm.devices.remove(&id));
                 return gone.map_or_else(|| missing("VMDevice"), |_| Ok(json!(true)));
             }
+            "vm.device.query" => {
+                let all = self.vms.values().flat_map(|vm| vm.devices.values());
+                let kept = all.filter(|device| device["attributes"]["path"] == filter[2]);
+                kept.cloned().collect()
+            }
             "pool.dataset.query" => {
                 let all = self.datasets.iter();
                 let kept = all.filter(|(name, _)| wanted(filter, name));

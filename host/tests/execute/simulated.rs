@@ -167,6 +167,67 @@ async fn a_delete_that_does_nothing_is_told() {
     assert_eq!(simulator.view().zvol_names(), ["tank/web01-disk0"]);
 }
 
+/// Destroys web01, whose zvol has the snapshot `old`, which the plan lets go, and perhaps a clone of
+/// it and a snapshot that came after the plan.
+async fn destroyed_with_snapshots(version: &str, cloned: bool, newer: bool) -> (Running, String) {
+    let (simulator, client) = start(version, vec![]).await;
+    run(&client, &real(&["web01"])).await;
+    let dataset = zvol("web01");
+    simulator.change(|world| {
+        world.take_snapshot(&dataset, "old");
+        if cloned {
+            let mut clone = world.datasets[&dataset].clone();
+            clone.name = "tank/theirs".into();
+            clone.origin = Some(format!("{dataset}@old"));
+            clone.user_properties.clear();
+            world.datasets.insert(clone.name.clone(), clone);
+        }
+        if newer {
+            world.take_snapshot(&dataset, "new");
+        }
+    });
+    let id = u64::try_from(simulator.view().vms["web01"].id).unwrap();
+    let mut plan = destruction(&[("web01", id)]);
+    plan.vms[0].steps[2] = Step::DeleteVolume {
+        snapshots: vec![format!("{dataset}@old")],
+        dataset,
+    };
+    let report = run(&client, &plan).await;
+    let error = report.vms[0].error.clone();
+    (
+        simulator,
+        error.map_or_else(String::new, |error| error.message),
+    )
+}
+
+#[tokio::test]
+async fn snapshots_go_only_as_agreed_and_clones_never() {
+    for version in VERSIONS {
+        let (simulator, message) = destroyed_with_snapshots(version, false, false).await;
+        assert_eq!(message, "", "{version}");
+        let view = simulator.view();
+        assert!(
+            view.zvols.is_empty() && view.snapshots.is_empty(),
+            "{version}"
+        );
+
+        let (simulator, message) = destroyed_with_snapshots(version, true, false).await;
+        assert!(
+            message.contains("1 clone") && message.contains("tank/theirs"),
+            "{message}"
+        );
+        assert!(
+            simulator.view().zvols.contains_key("tank/theirs"),
+            "{version}"
+        );
+        assert_eq!(simulator.view().snapshots.len(), 1, "{version}");
+
+        let (simulator, message) = destroyed_with_snapshots(version, false, true).await;
+        assert!(message.contains("tank/web01-disk0@new"), "{message}");
+        assert_eq!(simulator.view().snapshots.len(), 2, "{version}");
+    }
+}
+
 #[tokio::test]
 async fn a_connection_lost_after_the_commit_is_made_again_and_the_run_goes_on() {
     let fault = Fault::on("vm.create", Effect::DropAfterCommit);

@@ -72,6 +72,7 @@ async fn the_second_stop_returns_at_once_and_names_what_was_in_flight() {
     })
     .await;
     assert_eq!(outcomes(&report), [Outcome::Interrupted]);
+    assert!(report.unsettled);
     assert_eq!(
         report.vms[0].left_behind,
         [

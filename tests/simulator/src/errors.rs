@@ -22,8 +22,12 @@ pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
 /// The errno of every validation error as a whole.
 pub(crate) const EINVAL: i32 = 22;
+/// The disk is full.
+pub(crate) const ENOSPC: i32 = 28;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
+/// The host is set to a level of security that forbids it.
+pub(crate) const EOPNOTSUPP: i32 = 95;
 /// The method exists but not in this API version.
 pub(crate) const ENOMETHOD: i32 = 201;
 /// Nobody is logged in on the connection.
@@ -237,10 +241,10 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         ENOTDIR => "ENOTDIR",
         21 => "EISDIR",
         EINVAL => "EINVAL",
-        28 => "ENOSPC",
+        ENOSPC => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
         74 => "EBADMSG",
-        95 => "EOPNOTSUPP",
+        EOPNOTSUPP => "EOPNOTSUPP",
         110 => "ETIMEDOUT",
         ENOMETHOD => "ENOMETHOD",
         ENOTAUTHENTICATED => "ENOTAUTHENTICATED",

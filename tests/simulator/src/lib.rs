@@ -36,6 +36,7 @@ mod query;
 mod random;
 mod rules;
 mod schema;
+mod scram;
 mod server;
 mod session;
 mod state;
@@ -43,14 +44,15 @@ mod tls;
 mod version;
 mod world;
 
-pub use faults::{Effect, Fault, FaultsError, Occurrence};
+pub use faults::{Effect, Fault, FaultsError, Noise, Occurrence};
 pub use journal::{Call, ConnectionStats, Journal};
 pub use server::{Options, Running, Simulator, StartError};
 pub use state::ConnectionId;
 pub use tls::{Certificate, TlsError};
 pub use version::{Line, UnknownVersion, Version};
 pub use world::{
-    ActiveConfig, ApiKey, Dataset, Device, DeviceView, Event, Interface, InterfaceKind, Kind, Pace,
-    PciDevice, Pool, Power, Role, Snapshot, Token, UsbDevice, User, Vm, VmView, World,
-    WorldBuilder, WorldError, WorldFile, WorldView, ZvolView,
+    ActiveConfig, ApiKey, Assurance, Dataset, Device, DeviceView, Event, FEWEST_SCRAM_ITERATIONS,
+    Interface, InterfaceKind, Kind, Logins, Pace, PciDevice, Pool, Power, Role, SCRAM_ITERATIONS,
+    Snapshot, Token, TwoFactor, UsbDevice, User, Vm, VmView, World, WorldBuilder, WorldError,
+    WorldFile, WorldView, ZvolView,
 };

@@ -31,7 +31,8 @@ pub(crate) fn between(low: u64, high: u64) -> u64 {
     low + value % (high - low + 1)
 }
 
-fn bytes(count: usize) -> Vec<u8> {
+/// Any bytes.
+pub(crate) fn bytes(count: usize) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < count {
         // Six bits of a v4 UUID are fixed; the last eight bytes but the first are all random.

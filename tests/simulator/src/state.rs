@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -10,6 +11,8 @@ use crate::faults::Faults;
 use crate::jobs::Jobs;
 use crate::journal::Journal;
 use crate::limiter::RateLimiter;
+use crate::scram::Verifier;
+use crate::server::Outage;
 use crate::session::Session;
 use crate::world::{Event, World};
 
@@ -17,10 +20,18 @@ use crate::world::{Event, World};
 pub type ConnectionId = u64;
 
 /// What a connection's task is told to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Outgoing {
     /// Send this text frame.
     Text(String),
+    /// Send this binary frame, which no client of the protocol expects.
+    Binary(Vec<u8>),
+    /// Send this text in so many fragments, with this pause between.
+    Trickle(String, usize, Duration),
+    /// Close with this code and reason.
+    Close(u16, String),
+    /// Stay open, and neither send nor hear anything any more.
+    Silence,
     /// Drop the TCP connection without a word.
     Drop,
 }
@@ -34,6 +45,12 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) limiter: RateLimiter,
+    /// What SCRAM logins are checked with, by API key; derived at the first of them.
+    pub(crate) verifiers: BTreeMap<String, Verifier>,
+    /// SHA-256 of the certificate in use, for channel binding.
+    pub(crate) certificate: Option<Vec<u8>>,
+    /// The middleware is away, and this is what others meet.
+    pub(crate) down: Option<Outage>,
     /// Which life of the middleware this is; grows with every restart.
     pub(crate) life: u64,
     last_connection: ConnectionId,
@@ -50,6 +67,9 @@ impl State {
             journal: Journal::default(),
             faults,
             limiter: RateLimiter::default(),
+            verifiers: BTreeMap::new(),
+            certificate: None,
+            down: None,
             life: 0,
             last_connection: 0,
         }

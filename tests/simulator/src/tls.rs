@@ -14,6 +14,14 @@ pub struct Certificate {
     pub pem: String,
     /// SHA-256 over its DER form, lower-case hexadecimal.
     pub fingerprint: String,
+    hash: Vec<u8>,
+}
+
+impl Certificate {
+    /// SHA-256 over its DER form.
+    pub(crate) fn hash(&self) -> Vec<u8> {
+        self.hash.clone()
+    }
 }
 
 /// Why there is no certificate.
@@ -39,12 +47,11 @@ pub(crate) fn acceptor(address: IpAddr) -> Result<(TlsAcceptor, Certificate), Tl
     }
     let made = rcgen::generate_simple_self_signed(names)?;
     let der = made.cert.der().clone();
+    let hash = Sha256::digest(&der).to_vec();
     let certificate = Certificate {
         pem: made.cert.pem(),
-        fingerprint: Sha256::digest(&der)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        fingerprint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        hash,
     };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());

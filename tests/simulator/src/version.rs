@@ -217,6 +217,27 @@ impl Version {
         self.line == Line::V26
     }
 
+    /// `auth.login_ex` takes SCRAM. Recorded on 26.0.0-BETA.3.
+    pub fn has_scram(&self) -> bool {
+        !matches!(self.line, Line::V25_04 | Line::V25_10)
+    }
+
+    /// A login may ask for a token to come back with. Recorded on 26.0.0-BETA.3.
+    pub fn hands_out_reconnect_tokens(&self) -> bool {
+        self.has_scram()
+    }
+
+    /// Right credentials of an account without API privilege answer `DENIED` instead of `AUTH_ERR`.
+    /// Recorded on 25.10.7 and 26.0.0-BETA.3.
+    pub fn denies_by_name(&self) -> bool {
+        self.has_scram()
+    }
+
+    /// `auth.mechanism_choices` works before login. Recorded on 25.10.7 and 26.0.0-BETA.3.
+    pub fn lists_mechanisms_before_login(&self) -> bool {
+        self.has_scram()
+    }
+
     /// A revoked API key answers `AUTH_ERR` instead of `EXPIRED`. Code reading: 26 API key plugin;
     /// recorded on 25.10.7 too, so every modelled line does.
     pub fn revoked_key_answer(&self) -> &'static str {

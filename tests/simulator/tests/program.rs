@@ -48,6 +48,40 @@ fn the_ready_file_is_complete_when_the_program_says_it_runs() {
 }
 
 #[test]
+fn the_help_names_every_effect_and_a_wrong_script_is_refused() {
+    let output = program().arg("--help").output().unwrap();
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The reference of all effects is the enum: its variants, as a script writes them.
+    let source = include_str!("../src/faults/effect.rs");
+    let (_, variants) = source.split_once("pub enum Effect {").unwrap();
+    let (variants, _) = variants.split_once("\n}\n").unwrap();
+    let names: Vec<&str> = variants
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap())
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let mut word = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !word.is_empty() {
+                word.push('_');
+            }
+            word.push(letter.to_ascii_lowercase());
+        }
+        assert!(help.contains(&word), "{word} is not in the help");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("faults.yaml");
+    std::fs::write(&script, "- {method: http, effect: enomem}\n").unwrap();
+    let output = program().arg("--faults").arg(&script).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("an HTTP request takes"));
+}
+
+#[test]
 fn a_version_or_world_that_is_not_understood_is_refused_with_a_reason() {
     let output = program().args(["--truenas", "24.10"]).output().unwrap();
     assert!(!output.status.success());

@@ -27,6 +27,22 @@ impl Background {
         self.signal(Signal::INT);
     }
 
+    /// SIGTERM, as of a service or a CI job that is cancelled.
+    ///
+    /// # Panics
+    /// When the process is gone already.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGHUP, as of a terminal that is closed.
+    ///
+    /// # Panics
+    /// When the process is gone already.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// `kill -9`.
     ///
     /// # Panics

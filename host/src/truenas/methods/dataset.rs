@@ -266,16 +266,15 @@ impl Client {
             .map(drop)
     }
 
-    /// Removes a dataset or zvol with its snapshots and everything below it. 26 and newer destroy
-    /// every clone of those snapshots as well, wherever it is: the caller must have looked for
-    /// clones (`origin` of [`query_volumes`](Self::query_volumes)). Up to 25.10 a clone makes it
-    /// fail. As [`delete_dataset`](Self::delete_dataset) it is not taken for done: look afterwards.
+    /// Removes one snapshot (`dataset@name`), and nothing that hangs on it: neither clones nor
+    /// snapshots of the same name below. As with [`delete_dataset`](Self::delete_dataset), look
+    /// afterwards.
     ///
     /// # Errors
-    /// As any call.
-    pub async fn delete_dataset_with_snapshots(&self, name: &str) -> Result<(), CallError> {
-        let options = json!({"recursive": true, "force": false});
-        self.call(Method::DatasetDelete, vec![json!(name), options])
+    /// Where it has clones or is held; as any call otherwise.
+    pub async fn delete_snapshot(&self, name: &str) -> Result<(), CallError> {
+        let options = json!({"defer": false, "recursive": false});
+        self.call(self.profile().snapshot_delete(), vec![json!(name), options])
             .await
             .map(drop)
     }

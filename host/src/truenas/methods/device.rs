@@ -5,9 +5,10 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::query::read;
+use super::query::{Query, read};
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
+use crate::truenas::limits;
 use crate::truenas::method::Method;
 
 /// A device as the server shows it.
@@ -157,6 +158,20 @@ impl Client {
         self.call(Method::DeviceUpdate, vec![json!(id), argument])
             .await
             .map(drop)
+    }
+
+    /// The ids of the VMs that have a zvol as a disk.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn disk_holders(&self, dataset: &str) -> Result<Vec<u64>, CallError> {
+        let path = format!("/dev/zvol/{}", dataset.replace(' ', "+"));
+        let query = Query::new(vec![json!(["attributes.path", "=", path])]);
+        let rows = self
+            .rows(Method::DeviceQuery, &query, limits::VM_PAGE)
+            .await?;
+        let vm = |row: &Value| row.get("vm").and_then(Value::as_u64);
+        Ok(rows.iter().filter_map(vm).collect())
     }
 
     /// Removes a device from its VM and leaves its zvol or file. The caller looks afterwards.

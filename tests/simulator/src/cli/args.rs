@@ -22,22 +22,49 @@ World file (YAML or JSON; every key optional, unknown keys are errors, names rep
   snapshots: [tank/vms/z@s]
   files: [/mnt/tank/iso/x.iso, {path: /mnt/tank/iso/y.iso, size: 1048576}]
   interfaces: [{name: br5, kind: bridge, members: [], addresses: [10.0.0.2/24], dhcp_addresses: [], description: \"\"}]
-  users: [{name: joe, password: p, role: full_admin, api_key: null}]
+  users: [{name: joe, password: p, role: full_admin, api_key: null, api_key_expired: false, expired: false}]
+  users: [{name: ann, password: p, roles: [VM_WRITE, POOL_READ], otp_secret: BASE32, otp_codes: [\"424242\"], otp_window: 1}]
+  logins: {scram_iterations: 500000, assurance_level: 1, redirect: [\"https://10.0.0.2\"], trust_loopback: true,
+           session_seconds: 2592000, session_idle_seconds: 1800}
   usb: [{name: usb_1_3, vendor_id: \"0x1\", product_id: \"0x2\", vendor: V, product: P}]
   pci: [{name: pci_0000_02_00_0, controller_type: T, vendor: V, product: P, available: true}]
   vms: [{name: web, memory: 512, settings: {cores: 2}, running: true, ignores_acpi: false, fails_to_start: null,
          devices: [{dtype: NIC, type: VIRTIO, nic_attach: br0}]}]
-  Roles: full_admin, readonly, nothing. Interface kinds: physical, bridge, bond, vlan.
+  Roles: full_admin, readonly, nothing; `roles` takes the server's names instead. A user with `otp_secret`
+  or `otp_codes` is asked for a one-time code; the secret is base32, as an authenticator app takes it.
+  redirect makes the host a standby node; assurance_level 2 is STIG mode; trust_loopback: false treats
+  clients on this machine as strangers, whose API keys are revoked when they come without TLS.
+  Interface kinds: physical, bridge, bond, vlan.
 
-Fault script (YAML or JSON, a list):
+Fault script (YAML or JSON, a list; every call goes through it and the first entry that strikes decides):
   - {method: vm.device.create, params_contain: DISK, occurrence: 2, effect: {fail: {errno: 14, text: no luck}}}
-  - {method: vm.create, effect: {fail: {code: -32602, errno: 22, attribute: vm_create.name, text: bad}}}
-  - {method: vm.*, occurrence: every, effect: {delay: {ms: 200}}}
-  - {method: vm.start, effect: drop_before_commit}
-  - {method: vm.start, effect: drop_after_commit}
-  - {method: vm.delete, effect: {pretend: {result: true}}}
-  - {method: vm.create, effect: {commit_late: {ms: 50}}}
-  - {method: '*', occurrence: 17, effect: hold_before_commit}     or hold_after_commit
+  method is a method, the beginning of one (vm.*), or http for HTTP requests, whose one parameter is `METHOD /path`.
+  occurrence is the n-th matching call (default 1), every, {first: 3} or {from: 3}.
+ Effects on the answer:
+  {fail: {code: -32602, errno: 22, attribute: vm_create.name, text: bad}}   refused, and nothing is done
+  enomem, enospc, ebusy      refused with errno 12, 28, 16
+  dataset_busy               what a delete of a busy dataset answers: a refusal up to 25.10, success from 26 on
+  {pretend: {result: true}}  answers this and does nothing, as deletes may from 26 on
+  {rate_limit: {pause_ms: 5000}}   throttled: a pause (default 1 to 10 s), then errno 16
+  concurrency_cap            refused as one call too many in flight
+  revoke_key                 the API key that the call presents, or its session's, is revoked
+ Effects on when it comes:
+  {delay: {ms: 200}}         the call takes longer
+  hold_before_commit, hold_after_commit   no answer until a test lets go
+ Effects on how it looks:
+  duplicate                  the answer comes twice
+  {garbage: no_json}         a meaningless frame comes first; also no_object, no_message, binary
+  {wrong_id: {then_ms: 50}}  the answer comes under another id; under its own later, or never
+  {slow: {pieces: 4, pause_ms: 100}}   the answer trickles
+ Effects on the connection:
+  drop_before_commit, drop_after_commit, {commit_late: {ms: 50}}   cut before, after, or while it takes effect
+  {close: {code: 1011, reason: \"\", after_commit: false}}   closed by the server
+  {half_open: {after_commit: false}}   stays open and falls silent, pings included
+  {restart: {down_ms: 100, after_commit: false, bad_gateway: false, reboot: false}}   the middleware restarts
+ Effects on HTTP requests (these and delay, drop_before_commit, close, half_open):
+  {redirect: {to: \"https://nas/api/current\"}}   307; the same host and path by https when left out
+  {http_status: {status: 502}}
+  Effects whose settings may all be left out may be written as a bare name: half_open, restart, slow, wrong_id, …
 ";
 
 /// Run a simulated TrueNAS

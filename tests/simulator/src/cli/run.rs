@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tnvm_simulator::{Fault, Options, Simulator, WorldBuilder, WorldFile};
+use tnvm_simulator::{Fault, Options, SCRAM_ITERATIONS, Simulator, WorldBuilder, WorldFile};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Args;
@@ -46,7 +46,9 @@ async fn serve(args: Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn options(args: &Args) -> Result<Options, Box<dyn Error>> {
-    let mut builder = WorldBuilder::example(args.truenas.clone());
+    // As a real host stores its keys; a world file may ask for less.
+    let mut builder = WorldBuilder::example(args.truenas.clone())
+        .logins(|logins| logins.scram_iterations = SCRAM_ITERATIONS);
     if let Some(path) = &args.world {
         builder = builder.file_applied(&WorldFile::read(path)?)?;
     }

@@ -11,7 +11,6 @@ use crate::jobs::JobState;
 use crate::json::{number, object, word};
 use crate::random;
 use crate::schema::{Default, Field, INT, Model, TEXT, Type, check_params};
-use crate::world::Role;
 
 /// How often `core.job_wait` looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -100,7 +99,7 @@ fn get_jobs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
     let Some(login) = context.login() else {
         return Err(Failure::not_authenticated());
     };
-    let only = (login.role != Role::FullAdmin).then_some(login.user.as_str());
+    let only = (!login.role.is_full()).then_some(login.user.as_str());
     query::answer(context.state.jobs.rows(only), params, 0, "filters")
 }
 

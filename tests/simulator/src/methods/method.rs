@@ -12,7 +12,6 @@ use crate::schema::Field;
 use crate::session::{Login, Session};
 use crate::state::{ConnectionId, State};
 use crate::version::{Line, Version};
-use crate::world::Role;
 
 /// A method of the server.
 pub(crate) struct Method {
@@ -169,10 +168,11 @@ impl Context<'_> {
         self.session().and_then(|session| session.login.as_ref())
     }
 
-    /// Whether the caller may see secrets: full administrators (code reading: secret fields, 25.04+).
+    /// Whether the caller may see secrets of VMs and their devices: full administrators, and who may
+    /// change devices (code reading: secret fields, 25.04+).
     pub(crate) fn sees_secrets(&self) -> bool {
         self.login()
-            .is_some_and(|login| login.role == Role::FullAdmin)
+            .is_some_and(|login| login.role.is_full() || login.may(&["VM_DEVICE_WRITE"]))
     }
 }
 

@@ -15,4 +15,5 @@ mod system;
 mod vm;
 mod vm_info;
 
+pub(crate) use auth::revoke_key;
 pub(crate) use method::{Access, Context, Method, Progress, Run, Step, find, names};

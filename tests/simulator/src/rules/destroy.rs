@@ -40,7 +40,7 @@ fn check(world: &World, name: &str, recursive: bool) -> Result<Vec<String>, Fail
 /// clones stop it (`zfs destroy -r`), 26 releases holds and destroys clones too.
 fn destroy_tree(world: &mut World, name: &str, tree: Vec<String>) -> Result<(), Failure> {
     if tree.iter().any(|member| is_busy(world, member)) {
-        return Err(Failure::fault(refusal(name, "dataset is busy")));
+        return Err(busy(name));
     }
     let snapshots: Vec<&Snapshot> = tree
         .iter()
@@ -48,7 +48,7 @@ fn destroy_tree(world: &mut World, name: &str, tree: Vec<String>) -> Result<(), 
         .collect();
     let held = snapshots.iter().any(|snapshot| !snapshot.holds.is_empty());
     if held && !world.version.destroys_clones() {
-        return Err(Failure::fault(refusal(name, "dataset is busy")));
+        return Err(busy(name));
     }
     let clones: Vec<String> = snapshots
         .iter()
@@ -83,6 +83,11 @@ fn kind_of(dataset: &Dataset) -> &'static str {
     } else {
         "filesystem"
     }
+}
+
+/// ZFS does not destroy what is in use or held.
+pub(crate) fn busy(name: &str) -> Failure {
+    Failure::fault(refusal(name, "dataset is busy"))
 }
 
 fn refusal(name: &str, why: &str) -> String {

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::shared::Shared;
-use crate::errors::{EACCES, EBUSY, Failure};
-use crate::faults::{self, Effect};
+use super::strikes::{self, Delivery};
+use crate::errors::{EACCES, Failure};
+use crate::faults::Effect;
 use crate::jobs::{JobState, NewJob};
 use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
 use crate::protocol::{self, Request};
-use crate::random;
 use crate::schema::check_params;
 use crate::session::Session;
 use crate::state::{ConnectionId, Outgoing, State};
@@ -45,17 +44,19 @@ enum Admission {
 }
 
 /// How a call ended.
-enum End {
+pub(super) enum End {
     Answer(Result<Value, Failure>),
     Unknown,
-    Drop,
+    TooMany,
+    /// Not at all: this happens to the connection instead.
+    Cut(Outgoing),
 }
 
 /// Runs a call and answers it.
 pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
     // Closed semaphores do not occur: nobody closes this one.
     let permit = line.running.clone().acquire_owned().await;
-    let (end, journal) = decide(&line, &request, in_flight).await;
+    let (end, delivery, journal) = decide(&line, &request, in_flight).await;
     drop(permit);
     line.in_flight.fetch_sub(1, Ordering::SeqCst);
     line.shared.with(|state| {
@@ -63,105 +64,57 @@ pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
             state.journal.ended(journal, outcome.is_ok());
         }
         let frames = state.world.version.traces_have_frames();
-        let text = match (end, &request.id) {
-            (End::Drop, _) => {
-                if let Some(link) = state.links.get(&line.connection) {
-                    link.send(Outgoing::Drop).ok();
-                }
-                return;
-            }
-            (_, None) => return,
-            (End::Unknown, Some(id)) => protocol::method_unknown(id),
-            (End::Answer(Ok(result)), Some(id)) => protocol::result(id, &result),
-            (End::Answer(Err(failure)), Some(id)) => protocol::failed(id, &failure, frames),
+        let text = |id: &Value| match &end {
+            End::Unknown => protocol::method_unknown(id).to_string(),
+            End::TooMany => protocol::too_many(id).to_string(),
+            End::Answer(Ok(result)) => protocol::result(id, result).to_string(),
+            End::Answer(Err(failure)) => protocol::failed(id, failure, frames).to_string(),
+            // Filtered out below.
+            End::Cut(_) => String::new(),
         };
-        state.send(line.connection, text.to_string());
+        match (&end, &request.id) {
+            (End::Cut(what), _) => {
+                if let Some(link) = state.links.get(&line.connection) {
+                    // A closed channel means the connection's task has just ended.
+                    link.send(what.clone()).ok();
+                }
+            }
+            (_, Some(id)) => delivery.send(&line, state, id, text),
+            (_, None) => {}
+        }
     });
 }
 
-async fn decide(line: &Line, request: &Request, in_flight: usize) -> (End, Option<usize>) {
+async fn decide(
+    line: &Line,
+    request: &Request,
+    in_flight: usize,
+) -> (End, Delivery, Option<usize>) {
     let shared = &line.shared;
     let admission = shared.with(|state| admit(state, line.connection, request, in_flight));
     let (method, strike, journal) = match admission {
-        Admission::Unknown => return (End::Unknown, None),
-        Admission::Refused(failure) => return (End::Answer(Err(failure)), None),
-        Admission::Throttled => {
-            // Code reading: a random pause of 1 to 10 s, then EBUSY.
-            sleep(Duration::from_secs(random::between(1, 10))).await;
-            return (
-                End::Answer(Err(Failure::call(EBUSY, "Rate Limit Exceeded"))),
-                None,
-            );
+        Admission::Unknown => return (End::Unknown, Delivery::Plain, None),
+        Admission::Refused(failure) => {
+            return (End::Answer(Err(failure)), Delivery::Plain, None);
         }
+        Admission::Throttled => return (strikes::throttled(None).await, Delivery::Plain, None),
         Admission::Go {
             method,
             strike,
             journal,
         } => (method, strike, journal),
     };
-    let delay = shared.latency + strike.as_ref().map_or(Duration::ZERO, Effect::delay);
-    if !delay.is_zero() {
-        sleep(delay).await;
+    if !shared.latency.is_zero() {
+        sleep(shared.latency).await;
     }
-    let end = match strike {
-        Some(Effect::Fail {
-            code,
-            errno,
-            text,
-            attribute,
-        }) => End::Answer(Err(faults::failure(
-            code,
-            errno,
-            &text,
-            attribute.as_deref(),
-        ))),
-        Some(Effect::Pretend { result }) => End::Answer(Ok(result)),
-        Some(Effect::DropBeforeCommit) => End::Drop,
-        Some(Effect::DropAfterCommit) => {
-            let outcome = execute(line, method, request).await;
-            shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
-            End::Drop
-        }
-        Some(Effect::CommitLate { ms }) => {
-            // Neither the call's task nor the connection's: both may end before.
-            let (line, request) = (line.clone(), request.clone());
-            tokio::spawn(async move {
-                sleep(Duration::from_millis(ms)).await;
-                let outcome = execute(&line, method, &request).await;
-                let ended = |state: &mut State| state.journal.ended(journal, outcome.is_ok());
-                line.shared.with(ended);
-            });
-            End::Drop
-        }
-        Some(Effect::HoldBeforeCommit) => {
-            hold(shared, journal).await;
-            End::Answer(execute(line, method, request).await)
-        }
-        Some(Effect::HoldAfterCommit) => {
-            let outcome = execute(line, method, request).await;
-            shared.with(|state| state.journal.ended(journal, outcome.is_ok()));
-            hold(shared, journal).await;
-            End::Answer(outcome)
-        }
-        Some(Effect::Delay { .. }) | None => End::Answer(execute(line, method, request).await),
+    let (end, delivery) = match strike {
+        Some(effect) => strikes::suffer(line, method, request, journal, effect).await,
+        None => (
+            End::Answer(execute(line, method, request).await),
+            Delivery::Plain,
+        ),
     };
-    (end, Some(journal))
-}
-
-/// Stands still until held calls are released, or until the call is cancelled.
-async fn hold(shared: &Shared, journal: usize) {
-    /// Tells the journal in both cases.
-    struct Held<'a>(&'a Shared, usize);
-    impl Drop for Held<'_> {
-        fn drop(&mut self) {
-            self.0.with(|state| state.journal.held(self.1, false));
-        }
-    }
-    let mut released = shared.released.subscribe();
-    shared.with(|state| state.journal.held(journal, true));
-    let _held = Held(shared, journal);
-    // The sender lies in `shared` and outlives this.
-    released.changed().await.ok();
+    (end, delivery, Some(journal))
 }
 
 /// Recorded on 25.10.7: an unknown name is told apart before anything else is asked.
@@ -181,19 +134,28 @@ fn admit(
         method.mutates,
         in_flight,
     );
-    let Some(session) = state.sessions.get(&connection) else {
+    let now = Instant::now();
+    let Some(session) = state.sessions.get_mut(&connection) else {
         return Admission::Refused(Failure::not_authenticated());
     };
+    if let Some(login) = &mut session.login {
+        if login.has_expired(&state.world.logins, now) {
+            session.log_out();
+            // Code reading: `auth.py`; the words are ours.
+            return Admission::Refused(Failure::call(EACCES, "Session expired"));
+        }
+        login.last_used = now;
+    }
     match (method.access, &session.login) {
         (Access::Roles(_), None) => return Admission::Refused(Failure::not_authenticated()),
-        (Access::Roles(roles), Some(login)) if !login.role.covers(roles) => {
+        (Access::Roles(roles), Some(login)) if !login.may(roles) => {
             return Admission::Refused(Failure::call(EACCES, "Not authorized"));
         }
         (Access::Anonymous, None)
             if state.world.rate_limit
                 && state
                     .limiter
-                    .is_exceeded(method.name, session.peer.ip(), Instant::now()) =>
+                    .is_exceeded(method.name, session.peer.ip(), now) =>
         {
             return Admission::Throttled;
         }
@@ -207,7 +169,8 @@ fn admit(
     }
 }
 
-async fn execute(
+/// Runs a call to its end, or to the number of its job.
+pub(super) async fn execute(
     line: &Line,
     method: &'static Method,
     request: &Request,

@@ -11,10 +11,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::calls::{self, Line};
+use super::delivery::{self, Next, close};
 use super::shared::Shared;
 use crate::protocol::{self, BINARY_REFUSED, Incoming, MAX_IN_FLIGHT, MAX_RUNNING, Request};
 use crate::state::Outgoing;
@@ -60,11 +59,15 @@ pub(super) async fn talk<S>(
         };
         while calls.try_join_next().is_some() {}
         let ended = match wake {
-            Wake::Outgoing(Some(Outgoing::Text(text))) => {
-                socket.send(Message::text(text)).await.is_err()
-            }
-            // Neither a close frame nor a goodbye: as if the cable were cut.
-            Wake::Outgoing(Some(Outgoing::Drop) | None) => true,
+            Wake::Outgoing(Some(message)) => match delivery::send(&mut socket, message).await {
+                Next::Talk => false,
+                Next::Silence => {
+                    delivery::keep_silent(&mut outgoing, &mut stopping).await;
+                    true
+                }
+                Next::End => true,
+            },
+            Wake::Outgoing(None) => true,
             Wake::Stop => {
                 close(&mut socket, 1001, "going away").await;
                 true
@@ -141,18 +144,4 @@ fn begin(line: &Line, calls: &mut JoinSet<()>, request: Request) -> Option<Value
     }
     calls.spawn(calls::run(line.clone(), request, in_flight));
     None
-}
-
-async fn close<S>(socket: &mut WebSocketStream<S>, code: u16, reason: &str)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let frame = CloseFrame {
-        code: CloseCode::from(code),
-        reason: reason.to_owned().into(),
-    };
-    // The peer may be gone already; then there is nobody to tell.
-    if socket.close(Some(frame)).await.is_ok() {
-        while let Some(Ok(_)) = socket.next().await {}
-    }
 }

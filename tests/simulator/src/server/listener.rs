@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,7 +11,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::connection;
+use super::delivery;
 use super::http::{self, Head};
+use super::outage::Outage;
+use super::requests::{self, Fate};
 use super::shared::Shared;
 
 /// Serves until told to stop.
@@ -27,7 +29,7 @@ pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, sh
             continue;
         };
         // The port stays ours, so that nobody else takes it; whoever comes is turned away.
-        if shared.down.load(Ordering::SeqCst) {
+        if shared.with(|state| state.down == Some(Outage::Cut)) {
             drop(stream);
             continue;
         }
@@ -62,6 +64,11 @@ where
     let Some((head, rest)) = http::read_head(&mut stream).await? else {
         return Ok(());
     };
+    let closed_at_once = match requests::judge(&mut stream, &head, &shared).await? {
+        Fate::Served => None,
+        Fate::ClosedAtOnce(code, reason) => Some((code, reason)),
+        Fate::Over => return Ok(()),
+    };
     let version = shared.with(|state| state.world.version.clone());
     if head.path == "/api/versions" && head.method == "GET" {
         let body = serde_json::json!(version.api_versions()).to_string();
@@ -90,7 +97,11 @@ where
     );
     stream.write_all(accepted.as_bytes()).await?;
     stream.flush().await?;
-    let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
+    let mut socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, None).await;
+    if let Some((code, reason)) = closed_at_once {
+        delivery::close(&mut socket, code, &reason).await;
+        return Ok(());
+    }
     connection::talk(socket, peer, tls, shared).await;
     Ok(())
 }

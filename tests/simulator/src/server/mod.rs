@@ -3,9 +3,14 @@
 
 mod calls;
 mod connection;
+mod delivery;
 mod http;
 mod listener;
+mod outage;
+mod requests;
 mod running;
 mod shared;
+mod strikes;
 
+pub(crate) use outage::Outage;
 pub use running::{Options, Running, Simulator, StartError};

@@ -2,17 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::listener;
+use super::outage::{self, Outage};
 use super::shared::Shared;
 use crate::faults::{Fault, Faults};
 use crate::journal::Journal;
-use crate::rules::power;
 use crate::state::State;
 use crate::tls::{self, Certificate, TlsError};
 use crate::version::Version;
@@ -111,10 +110,9 @@ impl Simulator {
         for fault in options.faults {
             faults.add(fault);
         }
-        let shared = Arc::new(Shared::new(
-            State::new(options.world, faults),
-            options.latency,
-        ));
+        let mut state = State::new(options.world, faults);
+        state.certificate = certificate.as_ref().map(Certificate::hash);
+        let shared = Arc::new(Shared::new(state, options.latency));
         let listener = tokio::spawn(listener::serve(socket, acceptor, Arc::clone(&shared)));
         tracing::info!(%address, tls = certificate.is_some(), "simulator listens");
         Ok(Running {
@@ -168,6 +166,11 @@ impl Running {
         self.shared.with(|state| state.faults.add(fault));
     }
 
+    /// Forgets all faults, struck or not. Calls that are held stay held.
+    pub fn clear_faults(&self) {
+        self.shared.with(|state| state.faults.clear());
+    }
+
     /// Changes the world as if an administrator had, without a call. Subscribers hear nothing.
     pub fn change<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         self.shared.with(|state| act(&mut state.world))
@@ -177,25 +180,20 @@ impl Running {
     /// still connected gets the answers. Calls of a closed connection go on too up to 25.10 and are
     /// cancelled on 26.
     pub fn release_held(&self) {
-        self.shared.released.send_modify(|times| *times += 1);
+        self.shared.release_held();
     }
 
     /// Restarts the middleware, as an update or a crash of it does: connections are cut, calls and
     /// jobs that did not commit never will, nobody is let in for `pause`. Then the same world is
     /// served: VMs go on, job ids begin at 1, tokens are worthless, `system.boot_id` stays.
     pub async fn restart(&self, pause: Duration) {
-        self.shared.down.store(true, Ordering::SeqCst);
-        self.shared.with(State::lose_memory);
-        self.release_held();
-        tokio::time::sleep(pause).await;
-        self.shared.down.store(false, Ordering::SeqCst);
+        outage::restart(&self.shared, pause, Outage::Cut, false).await;
     }
 
     /// Restarts the host: like [`Running::restart`], and all VMs are off, then those with `autostart`
     /// run again, and `system.boot_id` is another one.
     pub async fn reboot(&self, pause: Duration) {
-        self.shared.with(|state| power::reboot(&mut state.world));
-        self.restart(pause).await;
+        outage::restart(&self.shared, pause, Outage::Cut, true).await;
     }
 
     /// Stops listening and closes every connection; returns when the listener is gone.

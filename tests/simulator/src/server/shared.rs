@@ -1,6 +1,5 @@
 //! What all connections share: the state behind its lock, the latency, and the signals.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +18,6 @@ pub(crate) struct Shared {
     pub(super) stopping: watch::Sender<bool>,
     /// Grows whenever held calls may go on; a call waits for the next growth.
     pub(super) released: watch::Sender<u64>,
-    /// True while the server restarts: nobody is let in.
-    pub(super) down: AtomicBool,
 }
 
 impl Shared {
@@ -31,8 +28,12 @@ impl Shared {
             job_ended: Notify::new(),
             stopping: watch::Sender::new(false),
             released: watch::Sender::new(0),
-            down: AtomicBool::new(false),
         }
+    }
+
+    /// Lets every held call go on.
+    pub(super) fn release_held(&self) {
+        self.released.send_modify(|times| *times += 1);
     }
 
     /// Looks at or changes the state; events go out before anybody else can change it again, so

@@ -5,11 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::defaults::GIB;
-use super::file::{OrName, UserEntry, VmEntry, WorldError, WorldFile, ZvolEntry};
+use super::file::{OrName, VmEntry, WorldError, WorldFile, ZvolEntry};
 use super::host::{Interface, InterfaceKind};
 use super::machine::World;
 use super::storage::{Dataset, Kind, parent_of, pool_of};
-use super::users::{ApiKey, Role, User};
 use crate::json::{Object, text};
 use crate::rules::{attributes_model, models};
 use crate::schema::check_object;
@@ -19,7 +18,7 @@ use crate::version::Version;
 /// the simulator's options.
 #[derive(Debug, Clone)]
 pub struct WorldBuilder {
-    world: World,
+    pub(super) world: World,
 }
 
 impl WorldBuilder {
@@ -129,29 +128,6 @@ impl WorldBuilder {
         self
     }
 
-    /// A user with a password.
-    #[must_use]
-    pub fn user(mut self, name: &str, password: &str, role: Role) -> Self {
-        self.world.users.retain(|user| user.name != name);
-        self.world.users.push(User {
-            name: name.to_owned(),
-            password: password.to_owned(),
-            role,
-        });
-        self
-    }
-
-    /// Makes this the administrator's API key.
-    ///
-    /// # Errors
-    /// When it is not `<id>-<64 characters>`.
-    pub fn api_key(mut self, full: &str) -> Result<Self, WorldError> {
-        let owner = "truenas_admin";
-        self.world.api_keys.retain(|key| key.user != owner);
-        self.world.api_keys.push(parse_key(full, owner)?);
-        Ok(self)
-    }
-
     /// A foreign VM, taken as it is: `memory` in MiB, devices as their attributes.
     ///
     /// # Errors
@@ -189,7 +165,9 @@ impl WorldBuilder {
     /// When an entry does not fit: a dataset without its pool, a bad VM setting or key.
     pub fn file_applied(mut self, file: &WorldFile) -> Result<Self, WorldError> {
         if file.empty {
+            let logins = self.world.logins.clone();
             self.world = World::bare(self.world.version.clone());
+            self.world.logins = logins;
         }
         let world = &mut self.world;
         if let Some(name) = &file.hostname {
@@ -225,6 +203,7 @@ impl WorldBuilder {
                 description: entry.description.clone(),
             });
         }
+        self.put_logins(&file.logins)?;
         for entry in &file.users {
             self.put_user(entry)?;
         }
@@ -300,22 +279,6 @@ impl WorldBuilder {
             .interfaces
             .retain(|other| other.name != interface.name);
         self.world.interfaces.push(interface);
-    }
-
-    fn put_user(&mut self, entry: &UserEntry) -> Result<(), WorldError> {
-        let world = &mut self.world;
-        world.users.retain(|user| user.name != entry.name);
-        world.users.push(User {
-            name: entry.name.clone(),
-            password: entry.password.clone(),
-            role: entry.role,
-        });
-        if let Some(full) = &entry.api_key {
-            let key = parse_key(full, &entry.name)?;
-            world.api_keys.retain(|other| other.id != key.id);
-            world.api_keys.push(key);
-        }
-        Ok(())
     }
 
     fn put_vm(&mut self, entry: &VmEntry) -> Result<(), WorldError> {
@@ -399,29 +362,7 @@ fn zvol_of(entry: &ZvolEntry) -> Dataset {
     dataset
 }
 
-fn parse_key(full: &str, user: &str) -> Result<ApiKey, WorldError> {
-    // Never the key itself in a message.
-    let wrong = || {
-        bad(
-            &format!("API key of {user}"),
-            "it must be `<number>-<64 characters>`",
-        )
-    };
-    let (id, secret) = full.split_once('-').ok_or_else(wrong)?;
-    let id: i64 = id.parse().map_err(|_| wrong())?;
-    if secret.len() != 64 {
-        return Err(wrong());
-    }
-    Ok(ApiKey {
-        id,
-        name: user.to_owned(),
-        user: user.to_owned(),
-        secret: secret.to_owned(),
-        revoked: None,
-    })
-}
-
-fn bad(entry: &str, why: &str) -> WorldError {
+pub(super) fn bad(entry: &str, why: &str) -> WorldError {
     WorldError::Entry {
         entry: entry.to_owned(),
         why: why.to_owned(),
@@ -429,14 +370,6 @@ fn bad(entry: &str, why: &str) -> WorldError {
 }
 
 impl World {
-    /// The full API key of a user, if it has one.
-    pub fn key_of(&self, user: &str) -> Option<String> {
-        self.api_keys
-            .iter()
-            .find(|key| key.user == user)
-            .map(ApiKey::full)
-    }
-
     /// The id of the VM with that name.
     pub fn vm_named(&self, name: &str) -> Option<i64> {
         self.vms

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::host::{Interface, InterfaceKind, PciDevice, UsbDevice};
+use super::logins::Logins;
 use super::machine::{Pace, World};
+use super::roles::Role;
 use super::storage::{Dataset, Kind, Pool};
-use super::users::{ApiKey, Role, User};
+use super::users::{ApiKey, User};
 use crate::random;
 use crate::version::Version;
 
@@ -46,17 +48,15 @@ impl World {
             pci: Vec::new(),
             vms: BTreeMap::new(),
             devices: BTreeMap::new(),
-            users: vec![User {
-                name: "truenas_admin".into(),
-                password: "secret".into(),
-                role: Role::FullAdmin,
-            }],
+            logins: Logins::default(),
+            users: vec![User::new("truenas_admin", "secret", Role::FullAdmin)],
             api_keys: vec![ApiKey {
                 id: 1,
                 name: "tnvm".into(),
                 user: "truenas_admin".into(),
                 secret: random::alphanumeric(64),
                 revoked: None,
+                expired: false,
             }],
             tokens: BTreeMap::new(),
             pace: Pace::default(),
@@ -72,16 +72,9 @@ impl World {
     /// The default world.
     pub fn example(version: Version) -> Self {
         let mut world = Self::bare(version);
-        world.users.push(User {
-            name: "viewer".into(),
-            password: "secret".into(),
-            role: Role::Readonly,
-        });
-        world.users.push(User {
-            name: "limited".into(),
-            password: "secret".into(),
-            role: Role::Nothing,
-        });
+        for (name, role) in [("viewer", Role::Readonly), ("limited", Role::Nothing)] {
+            world.users.push(User::new(name, "secret", role));
+        }
         world.add_pool("storage", 10 << 40);
         world.add_pool("tank", 4 << 40);
         for name in [

@@ -17,6 +17,10 @@
 //! files: [/mnt/tank/iso/x.iso, {path: /mnt/tank/iso/y.iso, size: 1048576}]   # size in bytes
 //! interfaces: [{name: br5, kind: bridge, members: [eno4], addresses: [10.0.0.2/24]}]
 //! users: [{name: joe, password: p, role: readonly, api_key: 2-…64 characters…}]
+//! # More of a user: roles: [VM_READ] instead of role; expired: true; api_key_expired: true;
+//! # otp_secret: BASE32, otp_codes: ["424242"], otp_window: 1 (intervals early or late).
+//! logins: {scram_iterations: 500000, assurance_level: 1, redirect: [], trust_loopback: true,
+//!          session_seconds: 2592000, session_idle_seconds: 1800}
 //! usb: [{name: usb_1_3, vendor_id: "0x1", product_id: "0x2", vendor: V, product: P}]
 //! pci: [{name: pci_0000_02_00_0, controller_type: T, vendor: V, product: P, available: true}]
 //! vms:                    # foreign VMs, taken as they are
@@ -35,7 +39,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::host::{InterfaceKind, PciDevice, UsbDevice};
-use super::users::Role;
+use super::roles::Role;
 
 /// A parsed world file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -53,6 +57,7 @@ pub struct WorldFile {
     pub(super) snapshots: Vec<String>,
     pub(super) files: Vec<OrName<FileEntry>>,
     pub(super) interfaces: Vec<InterfaceEntry>,
+    pub(super) logins: LoginsEntry,
     pub(super) users: Vec<UserEntry>,
     pub(super) usb: Vec<UsbDevice>,
     pub(super) pci: Vec<PciDevice>,
@@ -171,7 +176,30 @@ pub(super) struct UserEntry {
     #[serde(default)]
     pub(super) role: Role,
     #[serde(default)]
+    pub(super) roles: Option<Vec<String>>,
+    #[serde(default)]
     pub(super) api_key: Option<String>,
+    #[serde(default)]
+    pub(super) api_key_expired: bool,
+    #[serde(default)]
+    pub(super) expired: bool,
+    #[serde(default)]
+    pub(super) otp_secret: Option<String>,
+    #[serde(default)]
+    pub(super) otp_codes: Vec<String>,
+    #[serde(default = "one")]
+    pub(super) otp_window: u8,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LoginsEntry {
+    pub(super) scram_iterations: Option<u32>,
+    pub(super) assurance_level: Option<u8>,
+    pub(super) redirect: Vec<String>,
+    pub(super) trust_loopback: Option<bool>,
+    pub(super) session_seconds: Option<u64>,
+    pub(super) session_idle_seconds: Option<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -189,6 +217,10 @@ pub(super) struct VmEntry {
     pub(super) fails_to_start: Option<String>,
     #[serde(default)]
     pub(super) devices: Vec<Value>,
+}
+
+fn one() -> u8 {
+    1
 }
 
 impl std::fmt::Debug for UserEntry {

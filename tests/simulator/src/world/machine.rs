@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::domain::ActiveConfig;
 use super::host::{Interface, PciDevice, UsbDevice};
+use super::logins::Logins;
 use super::storage::{Dataset, Pool, Snapshot};
 use super::users::{ApiKey, Token, User};
 use crate::json::{Object, int, text};
@@ -51,6 +52,8 @@ pub struct World {
     pub vms: BTreeMap<i64, Vm>,
     /// Devices by id.
     pub devices: BTreeMap<i64, Device>,
+    /// How the host lets people in.
+    pub logins: Logins,
     /// Accounts.
     pub users: Vec<User>,
     /// API keys.

@@ -1,6 +1,9 @@
-//! Accounts, API keys and login tokens.
+//! Accounts, API keys and login tokens. What a role grants lies beside, in `roles`.
 
 use std::net::IpAddr;
+
+use super::roles::Role;
+use super::two_factor::TwoFactor;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,19 +14,10 @@ pub struct User {
     pub password: String,
     /// What it may do.
     pub role: Role,
-}
-
-/// What an account may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Everything.
-    #[default]
-    FullAdmin,
-    /// Every read method.
-    Readonly,
-    /// It has no API privilege: login is refused.
-    Nothing,
+    /// A second factor is asked for after the password.
+    pub two_factor: Option<TwoFactor>,
+    /// The account or its password has expired: right credentials are answered `EXPIRED`.
+    pub expired: bool,
 }
 
 /// An API key. It belongs to a user and has that user's roles.
@@ -39,6 +33,8 @@ pub struct ApiKey {
     pub secret: String,
     /// Why it can no longer be used.
     pub revoked: Option<String>,
+    /// Its date has passed.
+    pub expired: bool,
 }
 
 /// A login token.
@@ -56,6 +52,19 @@ pub struct Token {
     pub has_attributes: bool,
 }
 
+impl User {
+    /// An account in good order, without a second factor.
+    pub fn new(name: &str, password: &str, role: Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            role,
+            two_factor: None,
+            expired: false,
+        }
+    }
+}
+
 impl ApiKey {
     /// The whole key, `<id>-<64 characters>`.
     pub fn full(&self) -> String {
@@ -68,6 +77,8 @@ impl std::fmt::Debug for User {
         f.debug_struct("User")
             .field("name", &self.name)
             .field("role", &self.role)
+            .field("two_factor", &self.two_factor.is_some())
+            .field("expired", &self.expired)
             .finish_non_exhaustive()
     }
 }
@@ -79,22 +90,5 @@ impl std::fmt::Debug for ApiKey {
             .field("user", &self.user)
             .field("revoked", &self.revoked)
             .finish_non_exhaustive()
-    }
-}
-
-impl Role {
-    /// Whether a method that names these roles may be called. `READONLY_ADMIN` has every read role
-    /// (code reading: `role.py`, 25.10.7).
-    pub fn covers(self, roles: &[&str]) -> bool {
-        match self {
-            Self::FullAdmin => true,
-            Self::Nothing => false,
-            Self::Readonly => {
-                roles.is_empty()
-                    || roles
-                        .iter()
-                        .any(|role| role.ends_with("_READ") || *role == "READONLY_ADMIN")
-            }
-        }
     }
 }

@@ -8,6 +8,8 @@
     reason = "a helper that fails fails its test"
 )]
 
+pub(crate) mod scram;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tnvm_simulator::{Options, Running, Simulator, Version, WorldBuilder};

@@ -42,7 +42,7 @@ const APPLY: Scenario = Scenario {
     },
     config: "web: {count: 2, cpu: 2, memory: 2GiB, disk: {a: 2, c: 1}, network: {lan: br1}}\n\
              new: {count: 1, cpu: 1, memory: 1GiB, network: {lan: br0}}\n",
-    command: &["apply", "--yes", "--restart"],
+    command: &["apply", "--yes", "--restart", "--concurrency", "1"],
     converged: |lab| {
         let before = (lab.view(), lab.mutations());
         let _ = lab.plan(&[]).ended(0);

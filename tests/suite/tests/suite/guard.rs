@@ -271,7 +271,7 @@ fn a_lock_is_forced_open_only_when_asked_and_its_holder_is_told() {
     lab.config(ONE);
     foreign_lock(&lab, "lab", now() + 60);
     let ran = lab.tnvm(&["create", "--force-unlock"]).ended(0);
-    ran.says(&["the lock of group lab is removed", "alice on faraway"]);
+    ran.says(&["removing the lock of group lab", "alice on faraway"]);
     assert_eq!(locks(&lab), Vec::<Value>::new());
     foreign_lock(&lab, "other", now() + 60);
     let _ = lab.tnvm(&["destroy", "--yes", "--force-unlock"]).ended(0);
@@ -296,6 +296,24 @@ fn no_lock_is_left_after_any_kind_of_end() {
     assert_eq!(locks(&lab), Vec::<Value>::new());
     let _ = lab.tnvm(&["create"]).ended(0);
     let _ = lab.tnvm(&["destroy", "--yes"]).ended(0);
+    assert_eq!(locks(&lab), Vec::<Value>::new());
+}
+
+#[test]
+fn a_run_cut_off_in_the_middle_leaves_its_lock_and_the_next_on_this_machine_takes_it_over() {
+    let lab = Lab::new();
+    let running = held(lab.config(ONE), &[]);
+    // Two of one kind would be one, until the first is heard.
+    running.interrupt();
+    running.terminate();
+    let ran = running.wait().ended(130);
+    ran.says(&["the lock of the group is left"]);
+    assert_eq!(locks(&lab).len(), 1);
+    let lost = audit(&lab)
+        .into_iter()
+        .filter(|line| line["result"] == "lost");
+    assert_eq!(lost.count(), 1, "what was in flight is written down");
+    let _ = lab.tnvm(&["create"]).ended(0);
     assert_eq!(locks(&lab), Vec::<Value>::new());
 }
 

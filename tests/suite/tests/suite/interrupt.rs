@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tnvm_simulator::{Effect, Fault, WorldBuilder, WorldView};
-use tnvm_suite::Lab;
+use tnvm_suite::{Background, Lab};
 
 const VMS: &str =
     "web: {count: 2, cpu: 1, memory: 1GiB, disk: {a: 1, b: 2}, network: {lan: br0}}\n";
@@ -90,6 +90,18 @@ fn one_ctrl_c_finishes_the_calls_in_flight_and_the_same_command_goes_on() {
     assert_eq!(unanswered.count(), 0);
     assert_eq!(journal.count("vm.delete"), 0);
     check_converges(&lab, "interrupted once");
+}
+
+#[test]
+fn sigterm_and_sighup_are_like_ctrl_c() {
+    for signal in [Background::terminate, Background::hang_up] {
+        let lab = slow();
+        let running = lab.spawn(&["create"]);
+        lab.wait_until("a device", |journal| journal.count("vm.device.create") > 0);
+        signal(&running);
+        running.wait().ended(130).says(&["interrupted"]);
+        check_converges(&lab, "after a signal");
+    }
 }
 
 #[test]

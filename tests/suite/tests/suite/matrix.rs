@@ -61,7 +61,8 @@ impl Strike {
             KilledAfter => Effect::HoldAfterCommit,
             DroppedBefore => Effect::DropBeforeCommit,
             DroppedAfter => Effect::DropAfterCommit,
-            DroppedLate => Effect::CommitLate { ms: 30 },
+            // After the first look on the new connection, which comes 250 ms after the loss.
+            DroppedLate => Effect::CommitLate { ms: 400 },
         }
     }
 
