@@ -5,10 +5,12 @@ use serde_json::{Map, Value};
 use super::adopt_write;
 use super::args::{AdoptArgs, Global};
 use super::exit::{Exit, Failure};
+use super::fleet::{Fleet, Target};
 use super::guard;
 use super::output::Output;
-use super::prepare::{Prepared, Reach, Scope, prepare, scope};
-use super::session::{self, Session};
+use super::prepare::{Reach, prepare};
+use super::scope::{Scope, scope};
+use super::session::{self, Opening, Session};
 use super::signals;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::execute::StopSignal;
@@ -34,26 +36,34 @@ pub(super) async fn adopt(
     } else {
         Purpose::Adopt
     };
-    let session = session::open(
+    let opening = Opening {
         global,
-        &scope.environment,
-        scope.config.as_ref(),
-        None,
+        environment: &scope.known.environment,
+        vms_at_once: None,
         purpose,
         output,
-    )
-    .await?;
-    let this = Adopt {
-        global,
-        args,
-        scope: &scope,
-        session: &session,
     };
-    let outcome = match &args.write {
-        Some(path) => adopt_write::write(&this, path, output).await,
-        None => this.run(output).await,
+    let host = scope.known.servers.only()?.clone();
+    let target = Target {
+        host,
+        vms: Vec::new(),
+        part: (),
     };
-    session.close().await;
+    let fleet = Fleet::open(&opening, vec![target], Vec::new(), async |_, ()| Ok(())).await?;
+    let mut outcome = Ok(Exit::Done);
+    for member in &fleet.members {
+        let this = Adopt {
+            global,
+            args,
+            scope: &scope,
+            session: &member.session,
+        };
+        outcome = match &args.write {
+            Some(path) => adopt_write::write(&this, path, output).await,
+            None => this.run(output).await,
+        };
+    }
+    fleet.close().await;
     outcome
 }
 
@@ -86,12 +96,18 @@ impl Adopt<'_> {
     }
 
     async fn desired(&self, output: &Output) -> Result<Option<Desired>, Failure> {
-        if self.scope.config.is_none() {
+        if self.scope.known.config.is_none() {
             return Ok(None);
         }
         let prepared = prepare(self.global, Reach::Server, output)?;
-        let Prepared { desired, .. } = prepared.for_server(&self.session.client).await?;
-        Ok(Some(desired))
+        let own = prepared
+            .parts
+            .iter()
+            .find(|one| one.host.name == self.session.name);
+        match own {
+            Some(part) => Ok(Some(prepared.for_server(part, &self.session.client).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn run(&self, output: &Output) -> Result<Exit, Failure> {
@@ -99,7 +115,7 @@ impl Adopt<'_> {
         let observe = async || session::observe_everything(&self.session.client).await;
         let (place, observed) = tokio::join!(guard::look(self.session), observe());
         let (plan, mut problems) = self.plan(desired.as_ref(), &observed?)?;
-        problems.extend(unsaid(&plan, desired.as_ref()));
+        problems.extend(self.unsaid(&plan, desired.as_ref()));
         output.problems(&problems);
         if self.args.dry_run || plan.is_empty() {
             show(&plan, output);
@@ -122,7 +138,7 @@ impl Adopt<'_> {
         let refused = match again {
             // What is marked is what was shown and agreed to, and nothing else.
             Ok((again, _)) if again == plan => None,
-            Ok(_) => Some(guard::changed_meanwhile()),
+            Ok(_) => Some(guard::changed_meanwhile(self.session)),
             Err(failure) => Some(failure),
         };
         if let Some(failure) = refused {
@@ -142,6 +158,35 @@ impl Adopt<'_> {
         Ok(marked)
     }
 
+    /// A VM of the group that no config says is one that the next apply removes; one that it puts on
+    /// another server is in the way there.
+    fn unsaid(&self, plan: &AdoptPlan, desired: Option<&Desired>) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        let Some(desired) = desired else {
+            return problems;
+        };
+        let config = self.scope.known.config.as_ref();
+        for vm in &plan.vms {
+            if desired.vms.iter().any(|one| one.name == vm.name) {
+                continue;
+            }
+            let said = config.and_then(|config| config.vms.iter().find(|one| one.name == vm.name));
+            let host = said.and_then(|said| said.host.as_deref());
+            let problem = match (host, &self.session.name) {
+                (Some(host), Some(here)) => Diagnostic::warning(format!(
+                    "the config says that it is on {host}, so the next `tnvm apply` would refuse"
+                ))
+                .help(format!("write `host: {here}` for it first")),
+                _ => Diagnostic::warning(
+                    "the config does not have it, so the next `tnvm apply` would remove it",
+                )
+                .help("write it into the config first; `tnvm adopt NAME --write -` shows how"),
+            };
+            problems.push(problem.vm(&vm.name));
+        }
+        problems
+    }
+
     /// Marks everything, call by call; a stop signal is heard in between. An answer that is lost is
     /// looked for: what is marked needs nothing any more.
     async fn mark(
@@ -153,7 +198,12 @@ impl Adopt<'_> {
     ) -> Result<Exit, Failure> {
         let (stop, signal) = StopSignal::new();
         let lost = lock.as_ref().map(Held::lost);
-        let losing = tokio::spawn(guard::stop_when_lost(lost, stop.clone(), *output));
+        let losing = tokio::spawn(guard::stop_when_lost(
+            lost,
+            stop.clone(),
+            self.session.prefix(),
+            *output,
+        ));
         let interrupts = signals::on_every(move || stop.stop());
         let mut left = plan.clone();
         let mut outcome = Err(Failure::Interrupted);
@@ -196,7 +246,7 @@ impl Adopt<'_> {
         interrupts.abort();
         losing.abort();
         if matches!(outcome, Err(Failure::Interrupted)) {
-            guard::leave(lock, output);
+            guard::leave(self.session, lock, output);
         } else {
             guard::unlock(lock).await;
         }
@@ -235,26 +285,6 @@ async fn mark_all(
         }
     }
     Ok(true)
-}
-
-/// A VM of the group that no config says is one that the next apply removes.
-fn unsaid(plan: &AdoptPlan, desired: Option<&Desired>) -> Diagnostics {
-    let mut problems = Diagnostics::default();
-    let Some(desired) = desired else {
-        return problems;
-    };
-    for vm in &plan.vms {
-        if !desired.vms.iter().any(|one| one.name == vm.name) {
-            problems.push(
-                Diagnostic::warning(
-                    "the config does not have it, so the next `tnvm apply` would remove it",
-                )
-                .help("write it into the config first; `tnvm adopt NAME --write -` shows how")
-                .vm(&vm.name),
-            );
-        }
-    }
-    problems
 }
 
 fn names(plan: &AdoptPlan) -> Vec<&str> {

@@ -50,6 +50,11 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
         })?;
         output.note(&format!("wrote {}", path.display()));
     }
+    if let Some(name) = &this.session.name {
+        output.note(&format!(
+            "it says nothing of hosts: write `host: {name}` to its types where you copy them"
+        ));
+    }
     others(&plan, &observed, output);
     if tried.is_empty() && !refused.has_errors() {
         output.note("tried out: once the VMs are adopted, an apply of it has nothing to do");
@@ -103,8 +108,8 @@ fn try_out(
         only: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
         ..SavedOptions::default()
     };
-    let wanted = Wanted::new(desired, options, &this.scope.environment);
-    Ok(wanted.plan(after))
+    let wanted = Wanted::new(desired, options, &this.scope.known.environment);
+    Ok(wanted.plan_from(after, &[]))
 }
 
 fn broken(cause: &std::io::Error) -> Failure {

@@ -91,7 +91,8 @@ pub(super) struct Global {
     /// Folder of further plugins (*.wasm)
     #[arg(long, global = true, value_name = "DIR", help_heading = "Input")]
     pub(super) plugins_dir: Option<PathBuf>,
-    /// The server: name, name:port or a URL; without a scheme wss is meant [env: TRUENAS_HOST]
+    /// The server: name, name:port or a URL; without a scheme wss is meant. Where the config names
+    /// hosts: the name of one, to leave the others out [env: TRUENAS_HOST]
     #[arg(long, global = true, value_name = "HOST", help_heading = "Connection")]
     pub(super) host: Option<String>,
     /// Certificates to trust instead of the platform's (PEM)
@@ -188,7 +189,7 @@ pub(super) struct ApplyArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(super) yes: bool,
-    /// How many VMs may be down for a restart at the same time
+    /// How many VMs may be down for a restart at the same time, over all hosts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) max_unavailable: u16,
     /// How many VMs to work on side by side; 1 is strictly one call at a time
@@ -288,6 +289,9 @@ pub(super) struct ListArgs {
     /// Only VMs that tnvm made
     #[arg(long)]
     pub(super) owned: bool,
+    /// The VMs of every host of the config, with a column that says where each is
+    #[arg(long)]
+    pub(super) all_hosts: bool,
 }
 
 /// What to do with plugins.

@@ -160,6 +160,7 @@ impl Output {
                     self.note(&format!("  help: {help}"));
                 }
             }
+            Failure::Unreachable(all) => all.iter().for_each(|one| self.failure(one)),
             Failure::Refused { message, help } => {
                 self.error(message);
                 self.note(&format!("  help: {help}"));
@@ -250,6 +251,7 @@ fn grouped(problems: &Diagnostics) -> Vec<(&Diagnostic, Vec<&str>)> {
         let key = (
             &problem.message,
             &problem.help,
+            &problem.host,
             &problem.device,
             place,
             problem.vm.is_some(),
@@ -298,6 +300,9 @@ impl<'a> Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = self.diagnostic;
+        if let Some(host) = &one.host {
+            write!(f, "{host}: ")?;
+        }
         if !self.vms.is_empty() {
             write!(f, "{}: ", self.vms)?;
         }

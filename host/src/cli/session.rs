@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use super::args::Global;
 use super::exit::Failure;
-use super::guard;
 use super::output::Output;
 use crate::audit::AuditLog;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Environment, HostEntry};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm};
@@ -21,11 +20,29 @@ use crate::truenas::{
 };
 use crate::whoami::WhoAmI;
 
+/// How to log in, whatever the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening<'a> {
+    /// The options.
+    pub(super) global: &'a Global,
+    /// The variables.
+    pub(super) environment: &'a Environment,
+    /// VMs side by side, if the user says. With one there is also one call at a time on a server,
+    /// reading included, for servers that take no more.
+    pub(super) vms_at_once: Option<u16>,
+    /// Only what this needs can be called.
+    pub(super) purpose: Purpose,
+    /// Where the user is told.
+    pub(super) output: &'a Output,
+}
+
 /// A logged-in connection.
 #[derive(Debug)]
 pub(super) struct Session {
     /// The client.
     pub(super) client: Client,
+    /// The name of the server in the config, where that names hosts.
+    pub(super) name: Option<String>,
     /// The host as the user named it.
     pub(super) host: String,
     /// Who runs this.
@@ -38,22 +55,22 @@ pub(super) struct Session {
     pub(super) audit: Option<Arc<AuditLog>>,
 }
 
-/// Connects and logs in, once. With one VM at a time there is also one call at a time, reading
-/// included, for servers that take no more. Only what the purpose needs can be called.
+/// Connects and logs in, once.
 pub(super) async fn open(
-    global: &Global,
-    environment: &Environment,
-    config: Option<&Config>,
-    vms_at_once: Option<u16>,
-    purpose: Purpose,
-    output: &Output,
+    opening: &Opening<'_>,
+    host: &HostEntry,
+    who: &WhoAmI,
+    audit: Option<Arc<AuditLog>>,
 ) -> Result<Session, Failure> {
-    let who = WhoAmI::ask();
-    let audit = guard::audit(global, purpose, &who, output)?;
-    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
-    let connection = environment
-        .connection(global.host.as_deref(), &section)
-        .map_err(Failure::Problems)?;
+    let Opening {
+        global,
+        environment,
+        purpose,
+        ..
+    } = *opening;
+    let usage = |message, help| usage(host, message, help);
+    let connection = environment.connection(host).map_err(Failure::Problems)?;
+    let section = &host.section;
     let endpoint = Endpoint::parse(&connection.host).map_err(|cause| {
         usage(
             format!("the host is not an address: {cause}"),
@@ -74,7 +91,7 @@ pub(super) async fn open(
         })?;
     let default = ConnectOptions::default();
     let options = ConnectOptions {
-        concurrency: match vms_at_once {
+        concurrency: match opening.vms_at_once {
             Some(1) => 1,
             _ => default.concurrency,
         },
@@ -111,8 +128,9 @@ pub(super) async fn open(
     warn_of_unknown(client.release(), output);
     Ok(Session {
         client,
+        name: host.name.clone(),
         host: endpoint.host(),
-        who,
+        who: who.clone(),
         purpose,
         may_change: purpose != Purpose::Look && !global.read_only,
         audit,
@@ -133,6 +151,12 @@ fn warn_of_unknown(release: &Release, output: &Output) {
 }
 
 impl Session {
+    /// What a line about this server begins with: its name, where it has one.
+    pub(super) fn prefix(&self) -> String {
+        let name = self.name.as_ref();
+        name.map(|name| format!("{name}: ")).unwrap_or_default()
+    }
+
     /// Logs out.
     pub(super) async fn close(self) {
         self.client.logout().await;
@@ -228,6 +252,7 @@ pub(super) fn broken(cause: &CallError) -> Failure {
     }
 }
 
-fn usage(message: String, help: &str) -> Failure {
-    Failure::Problems(Diagnostic::error(message).help(help).into())
+fn usage(host: &HostEntry, message: String, help: &str) -> Failure {
+    let problem = Diagnostic::error(message).help(help);
+    Failure::Problems(problem.host(host.name.as_deref()).into())
 }

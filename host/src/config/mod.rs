@@ -5,6 +5,7 @@
 mod environment;
 mod expand;
 mod fields;
+mod hosts;
 mod json;
 mod layers;
 mod load;
@@ -27,10 +28,11 @@ pub use environment::{
     VNC_PASSWORD, Variable,
 };
 pub use fields::{FIELDS, Field, FieldKind};
+pub use hosts::{MAX_HOSTS, SPREAD, choose_hosts};
 pub use load::{LoadOptions, load};
 pub use model::{
-    Config, DeviceKey, FACTS, HOST_KEYS, PluginEntry, RESERVED_SECTIONS, Storage, TrueNasSection,
-    VmSpec, VmTypeInfo,
+    Config, DeviceKey, FACTS, HOST_KEYS, HostEntry, HostLogin, PluginEntry, RESERVED_SECTIONS,
+    Storage, TrueNasSection, VmSpec, VmTypeInfo,
 };
 pub use names::{MAX_NAME, MAX_VMS, vm_name};
 pub use node::{Entry, Node, NodeMap, NodeValue};

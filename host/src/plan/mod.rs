@@ -2,6 +2,7 @@
 //!
 //! Knows no client; what it needs of the server is in `Observed`.
 
+mod across;
 mod adopt;
 mod apply;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod preflight;
 mod removal;
 mod render;
 mod saved;
+mod saved_part;
 mod selection;
 mod settle;
 mod step;
@@ -31,13 +33,15 @@ mod view;
 mod words;
 
 pub use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark, NotAMark};
+pub use across::{HostPart, check_across};
 pub use adopt::{AdoptPlan, AdoptRequest, AdoptVm, AdoptZvol, adopted, disks_of, plan_adopt};
 pub use apply::{ApplyOptions, plan_apply, plan_apply_offline};
 pub use create::{plan_create, plan_create_offline};
 pub use destroy::{DestroyOptions, plan_destroy};
 pub use observed::{Observed, ObservedDataset, ObservedDevice, ObservedVm, PowerState};
-pub use render::{Line, Sign, render};
-pub use saved::{HostIdentity, SAVED_PLAN_VERSION, SavedOptions, SavedPlan, SavedPlanError};
+pub use render::{Line, Sign, overall, render};
+pub use saved::{SAVED_PLAN_VERSION, SavedOptions, SavedPlan, SavedPlanError};
+pub use saved_part::{HostIdentity, SavedPart};
 pub use selection::Selection;
 pub use step::{Change, Effect, Plan, PlanKind, Step, Totals, VmPlan};
 pub use view::{
