@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::access::Access;
+
 /// Provisions virtual machines on TrueNAS
 ///
 /// A config says which VMs there should be; tnvm works out every device, shows the plan, makes
@@ -61,6 +63,12 @@ pub(super) enum Command {
     Destroy(DestroyArgs),
     /// List the server's VMs
     List(ListArgs),
+    /// Test address, certificate and credentials, and whether the roles suffice
+    ///
+    /// Shows the certificate's fingerprint to pin, how the login went, the roles, and what is
+    /// missing for which command; with a config, for what its VMs need. Changes nothing. Exit code
+    /// 0: all is there; 1: roles are missing; 3: no login.
+    Login,
     /// Show the device types that are loaded
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -106,7 +114,10 @@ pub(super) struct Global {
         help_heading = "Connection"
     )]
     pub(super) fingerprint: Option<String>,
-    /// Send a password over ws:// to another machine
+    /// How to get in.
+    #[command(flatten)]
+    pub(super) access: Access,
+    /// Send a password over ws:// to another machine; with --auth scram, use an API key there
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) allow_plaintext: bool,
     /// Refuse every change before it is sent, whatever the command; it still shows what it would do

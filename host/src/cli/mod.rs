@@ -2,6 +2,7 @@
 //!
 //! Reads flags and environment and hands plain values on; nothing below it knows a terminal.
 
+mod access;
 mod adopt;
 mod adopt_write;
 mod apply;
@@ -15,6 +16,7 @@ mod fleet;
 mod guard;
 mod list;
 mod logging;
+mod login;
 mod look;
 mod mask;
 mod output;
@@ -97,6 +99,7 @@ async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Drift(args) => drift::drift(global, args, output).await,
         Command::Adopt(args) => adopt::adopt(global, args, output).await,
         Command::Destroy(args) => destroy::destroy(global, args, output).await,
+        Command::Login => login::login(global, output).await,
         Command::List(args) => list::list(global, args, output).await,
         Command::Plugin(PluginCommand::List) => plugin::list(global, output),
     }

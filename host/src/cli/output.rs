@@ -178,6 +178,24 @@ impl Output {
         ));
     }
 
+    /// Whether somebody can answer a question.
+    #[must_use]
+    pub(super) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && self.terminal
+    }
+
+    /// Asks for something that is not shown while it is typed; `None` when nobody can answer.
+    #[must_use]
+    pub(super) fn ask_hidden(&self, question: &str) -> Option<String> {
+        if !self.can_ask() {
+            return None;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
+        drop(stderr);
+        console::Term::stderr().read_secure_line().ok()
+    }
+
     /// Asks a question and reads one line; `None` when nobody can answer.
     #[must_use]
     pub(super) fn ask(&self, question: &str) -> Option<String> {

@@ -66,6 +66,7 @@ pub(super) async fn open(
         global,
         environment,
         purpose,
+        output,
         ..
     } = *opening;
     let usage = |message, help| usage(host, message, help);
@@ -89,6 +90,18 @@ pub(super) async fn open(
                 "give the SHA-256 of the certificate in hexadecimal",
             )
         })?;
+    let insecure = global.access.insecure();
+    if insecure.is_some() && fingerprint.is_some() {
+        return Err(usage(
+            "--insecure does not go together with a pinned certificate".to_owned(),
+            "leave --insecure away: the pinned certificate is accepted, whoever has signed it",
+        ));
+    }
+    if insecure.is_some() && !endpoint.is_plaintext() {
+        output.note(&format!(
+            "warning: the certificate of {endpoint} is not verified (--insecure): whoever is on the way can read and change everything; `tnvm login` shows what to pin"
+        ));
+    }
     let default = ConnectOptions::default();
     let options = ConnectOptions {
         concurrency: match opening.vms_at_once {
@@ -98,9 +111,12 @@ pub(super) async fn open(
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
-            insecure: None,
+            insecure,
         },
         allow_plaintext: global.allow_plaintext,
+        proxies: global.access.proxies(environment),
+        key_login: global.access.key_login(),
+        otp: Some(global.access.codes(environment, *output)),
         allowed: Allowed::of(purpose).read_only(global.read_only),
         audit: audit.clone().map(|log| log as Arc<dyn CallObserver>),
         ..default

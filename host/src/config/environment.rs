@@ -32,6 +32,10 @@ pub const API_KEY: &str = "TRUENAS_API_KEY";
 pub const API_USERNAME: &str = "API_USERNAME";
 /// That user's password.
 pub const API_PASSWORD: &str = "API_PASSWORD";
+/// The one-time code of a login.
+pub const OTP: &str = "TRUENAS_OTP";
+/// The proxy to every server.
+pub const PROXY: &str = "TNVM_PROXY";
 /// What people type to see a VM's screen.
 pub const VNC_PASSWORD: &str = "VNC_PASSWORD";
 
@@ -57,6 +61,16 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: API_PASSWORD,
         meaning: "the password of API_USERNAME",
+        secret: true,
+    },
+    Variable {
+        name: OTP,
+        meaning: "the one-time code of the next login, where the account wants one",
+        secret: true,
+    },
+    Variable {
+        name: PROXY,
+        meaning: "the HTTP proxy to every server; without it HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY count",
         secret: true,
     },
     Variable {

@@ -24,8 +24,8 @@ mod yaml;
 mod yaml_tests;
 
 pub use environment::{
-    API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, VARIABLES,
-    VNC_PASSWORD, Variable,
+    API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, OTP, PROXY,
+    VARIABLES, VNC_PASSWORD, Variable,
 };
 pub use fields::{FIELDS, Field, FieldKind};
 pub use hosts::{MAX_HOSTS, SPREAD, choose_hosts};

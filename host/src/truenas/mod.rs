@@ -32,6 +32,7 @@ mod reconnect;
 #[cfg(test)]
 mod reconnect_tests;
 mod refusal;
+mod roles;
 mod scram;
 mod session;
 mod stats;
@@ -61,6 +62,7 @@ pub use options::{ConnectOptions, Insecure, TlsOptions};
 pub use otp::{OtpRequest, OtpSource};
 pub use proxy::{Proxies, ProxyError, ProxyProblem};
 pub use refusal::LoginRefusal;
+pub use roles::{Account, Involved, Roles, needed_roles};
 pub use scram::ScramError;
 pub use session::ServerInfo;
 pub use stats::CallStats;
