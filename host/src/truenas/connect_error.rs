@@ -273,7 +273,7 @@ fn tls_help(problem: &TlsProblem, fingerprint: Option<Fingerprint>) -> Option<St
 fn http_help(status: u16, location: Option<&str>) -> Option<String> {
     match status {
         301..=308 => Some(format!(
-            "the server wants another address{}; use wss://",
+            "the server sends on to another address{}; a server that wants TLS is named wss://HOST. Redirects are not followed, and nothing was sent",
             location.map(|to| format!(" ({to})")).unwrap_or_default()
         )),
         404 => Some(

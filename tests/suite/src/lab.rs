@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -148,6 +148,11 @@ impl Lab {
         self
     }
 
+    /// What no output may show.
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
     /// Writes a file below the folder.
     ///
     /// # Panics
@@ -188,7 +193,14 @@ impl Lab {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(&self, arguments: &[&str]) -> Background {
-        let child = Command::new(paths::program())
+        let child = self.command(arguments).stdin(Stdio::null()).spawn();
+        self.watch(child.unwrap(), arguments)
+    }
+
+    /// The program in its folder and with its variables, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(paths::program());
+        command
             .args(arguments)
             .current_dir(self.folder())
             .env_clear()
@@ -198,11 +210,13 @@ impl Lab {
             // Compiled once for all tests; the cache has locks of its own.
             .env("TNVM_CACHE_DIR", paths::target().join("suite/plugin-cache"))
             .envs(&self.environment)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// A child of [`Self::command`], to be waited for.
+    pub(crate) fn watch(&self, child: Child, arguments: &[&str]) -> Background {
         Background {
             child,
             command: format!("tnvm {}", arguments.join(" ")),

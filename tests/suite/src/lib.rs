@@ -13,9 +13,12 @@
 mod background;
 mod lab;
 mod paths;
+mod proxy;
 mod ran;
+mod terminal;
 
 pub use background::Background;
 pub use lab::{Lab, version};
 pub use paths::{plugin, root, target};
+pub use proxy::HttpProxy;
 pub use ran::Ran;

@@ -22,6 +22,7 @@ mod input;
 mod interrupt;
 mod layers;
 mod login;
+mod logins;
 mod matrix;
 mod original;
 mod plugins;
