@@ -11,11 +11,13 @@
 )]
 
 mod background;
+mod hosts;
 mod lab;
 mod paths;
 mod ran;
 
 pub use background::Background;
+pub use hosts::Hosts;
 pub use lab::Lab;
 pub use paths::{plugin, root, target};
 pub use ran::Ran;

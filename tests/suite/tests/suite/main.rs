@@ -17,6 +17,7 @@ mod destroy;
 mod effects;
 mod failures;
 mod guard;
+mod hosts;
 mod independent;
 mod input;
 mod interrupt;
