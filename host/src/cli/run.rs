@@ -14,7 +14,7 @@ use super::output::Output;
 use super::progress::{self, HostReporter};
 use super::results;
 use super::session::Session;
-use super::shown::{Shown, Sums, in_order, print_json, show};
+use super::shown::{Shown, Sums, in_order, printed, show};
 use super::signals;
 use crate::execute::{
     ExecuteOptions, OnFailure, Report, Restarts, SecretSource, StopHandle, StopSignal, execute,
@@ -74,7 +74,7 @@ pub(super) async fn run(run: Run<'_>, output: &Output) -> Exit {
     let whole = results::whole(&came);
     if output.is_json() {
         let ran = |place: &Place| results::of(&came, place);
-        print_json(&shown, ran, Sums::Of(whole.clone()), output);
+        output.json(&printed(&shown, ran, Sums::Of(whole.clone())));
     } else if let Some(kind) = kind.filter(|_| has_changes || !absent.is_empty()) {
         results::print(&came, kind, output);
     }

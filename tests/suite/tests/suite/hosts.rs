@@ -111,7 +111,7 @@ fn a_host_that_is_down_stops_none_of_the_others() {
         "3 of 5 VMs as planned",
         "Not asked: nas2",
         // Nobody knows whether it is on nas2 already.
-        "nas2 was not asked whether it has it already",
+        "nas2 was not asked whether it is there already",
     ]);
     assert_eq!(hosts.vms(), [vec!["web01", "web04"], vec!["web03"]]);
     // When there is nothing else to do, that is told all the same.
@@ -269,7 +269,7 @@ fn a_vm_whose_host_changed_is_refused_and_never_made_twice() {
     // The others can be worked on.
     hosts.unchanged(&["apply", "--only", "web01"], 0, &["No changes"]);
     // Where only the new host is asked, that is said.
-    let says = ["web03: is made on nas2, and nas1 was not asked"];
+    let says = ["web03: to be made on nas2; nas1 was not asked"];
     hosts.unchanged(&["create", "--dry-run", "--host", "nas2"], 0, &says);
     // As advised.
     let advised = ["destroy", "--yes", "--host", "nas1", "--only", "web03"];
