@@ -3,7 +3,7 @@
 //! Data goes one way, and no module imports one to its left:
 //! `cli` → `config` → `template` → `resolve` (with `plugin`) → `plan` → `execute` → `truenas`.
 //! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where,
-//! `mark` the one for whose a VM or zvol is. Of `resolve`, `plan` and `execute` know its values alone.
+//! `mark` the one for whose a VM or zvol is, `release` what each version of the server has. Of `resolve`, `plan` and `execute` know its values alone.
 //! `describe` goes the other way, from what is there to a config; only `cli` knows it.
 //! `audit` and `lock` guard every change; they know the client, and `cli` alone knows them.
 
@@ -17,6 +17,7 @@ pub mod lock;
 pub mod mark;
 pub mod plan;
 pub mod plugin;
+pub mod release;
 pub mod resolve;
 pub mod template;
 pub mod timestamp;

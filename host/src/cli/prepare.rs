@@ -26,7 +26,7 @@ use crate::template::Templates;
 use crate::truenas::Client;
 
 /// The version that a plan without a server is for: the newest one that tnvm knows.
-const OFFLINE_VERSION: &str = "27.0.0";
+const OFFLINE_VERSION: &str = crate::release::NEWEST_VERSION;
 
 /// Everything that a create needs, checked.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! Knows what the server does with a change, not how it is sent.
 
 use super::step::Effect;
+use crate::release::{Feature, Release};
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,8 +28,6 @@ pub struct Row {
     pub off: Effect,
     /// When it takes effect while the VM runs, without `--restart`.
     pub running: Effect,
-    /// The first version in which it is fixed once the VM is made, if there is one.
-    pub fixed_from: Option<(u32, u32)>,
     /// Why, and where that is known from.
     pub why: &'static str,
 }
@@ -44,7 +43,6 @@ const fn row(of: Of, attribute: &'static str, running: Effect, why: &'static str
         // Of a VM that is off, the next start is the first that counts: nothing is pending.
         off,
         running,
-        fixed_from: None,
         why,
     }
 }
@@ -52,6 +50,7 @@ const fn row(of: Of, attribute: &'static str, running: Effect, why: &'static str
 const STORED: &str = "`vm.update` stores it; libvirt sees it at the next start (all versions)";
 const DEVICE_STORED: &str =
     "`vm.device.update` stores it; libvirt sees it at the next start (all versions)";
+const FIRMWARE: &str = "up to 25.04.2 `vm.update` stores it for the next start; from 25.10 on it is fixed once the VM is made";
 const BY_MIDDLEWARE: &str = "only the middleware reads it, when it needs it (all versions)";
 
 use Effect::{Live, NextStart, Refused, Restart};
@@ -96,8 +95,8 @@ const TABLE: &[Row] = &[
     row(Of::Vm, "pin_vcpus", NextStart, STORED),
     row(Of::Vm, "enable_cpu_topology_extension", NextStart, STORED),
     row(Of::Vm, "bootloader", NextStart, STORED),
-    fixed(row(Of::Vm, "bootloader_ovmf", NextStart, STORED)),
-    fixed(row(Of::Vm, "enable_secure_boot", NextStart, STORED)),
+    row(Of::Vm, "bootloader_ovmf", NextStart, FIRMWARE),
+    row(Of::Vm, "enable_secure_boot", NextStart, FIRMWARE),
     row(Of::Vm, "trusted_platform_module", NextStart, STORED),
     row(Of::Vm, "machine_type", NextStart, STORED),
     row(Of::Vm, "arch_type", NextStart, STORED),
@@ -181,12 +180,26 @@ const TABLE: &[Row] = &[
     ),
 ];
 
-/// Firmware and secure boot have no place in the arguments of `vm.update` from 25.10 on.
-const fn fixed(row: Row) -> Row {
-    Row {
-        fixed_from: Some((25, 10)),
-        why: "`vm.update` of 25.04.2 stores it for the next start; from 25.10 on it is fixed once the VM is made",
-        ..row
+impl Row {
+    /// The release line from which on it is fixed once the VM is made, if there is one.
+    #[must_use]
+    pub fn fixed_from(&self) -> Option<&'static str> {
+        let gone = match self.of {
+            Of::Vm => Feature::Change(self.attribute).went_with(),
+            Of::Device(_) | Of::Whole => None,
+        };
+        gone.map(|facts| facts.name)
+    }
+
+    /// The first release line that has it; none for what is done to a whole.
+    #[must_use]
+    pub fn since(&self) -> Option<&'static str> {
+        let came = match self.of {
+            Of::Vm => Feature::Field(self.attribute).came_with(),
+            Of::Device(kind) => Feature::Attribute(kind, self.attribute).came_with(),
+            Of::Whole => None,
+        };
+        came.map(|facts| facts.name)
     }
 }
 
@@ -199,18 +212,12 @@ pub const fn table() -> &'static [Row] {
 /// When a change takes effect. What the table does not know, such as the attributes of a
 /// third-party device type, is seen at the next start.
 #[must_use]
-pub(super) fn effect(of: Of, attribute: &str, is_off: bool, version: (u32, u32, u32)) -> Effect {
+pub(super) fn effect(of: Of, attribute: &str, is_off: bool, release: &Release) -> Effect {
     let found = TABLE
         .iter()
         .find(|row| row.attribute == attribute && same(row.of, of));
     match found {
-        Some(row)
-            if row
-                .fixed_from
-                .is_some_and(|from| (version.0, version.1) >= from) =>
-        {
-            Refused
-        }
+        Some(_) if of == Of::Vm && !release.has(Feature::Change(attribute)) => Refused,
         Some(row) if is_off => row.off,
         Some(row) => row.running,
         None if is_off => Live,
@@ -225,23 +232,23 @@ fn same(one: Of, other: Of) -> bool {
 /// The table as Markdown, for `docs/changes.md`.
 #[must_use]
 pub fn markdown() -> String {
-    let mut text =
-        String::from("| of | changes | VM is off | VM runs | why |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| of | changes | from | VM is off | VM runs | why |\n|---|---|---|---|---|---|\n",
+    );
     for row in TABLE {
         let of = match row.of {
             Of::Vm => "VM",
             Of::Device(kind) => kind,
             Of::Whole => "any",
         };
-        let cell = |effect: Effect| match row.fixed_from {
-            Some((major, minor)) => {
-                format!("{}; refused from {major}.{minor:02} on", words(effect))
-            }
+        let cell = |effect: Effect| match row.fixed_from() {
+            Some(name) => format!("{}; refused from {name} on", words(effect)),
             None => words(effect).to_owned(),
         };
         let line = format!(
-            "| {of} | `{}` | {} | {} | {} |\n",
+            "| {of} | `{}` | {} | {} | {} | {} |\n",
             row.attribute,
+            row.since().unwrap_or_default(),
             cell(row.off),
             cell(row.running),
             row.why

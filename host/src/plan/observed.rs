@@ -18,7 +18,7 @@ pub struct Observed {
     pub hostname: String,
     /// All VMs, foreign ones included.
     pub vms: Vec<ObservedVm>,
-    /// Datasets and zvols, by full name: all of the pools that the config names.
+    /// Zvols, by full name, wherever they are; filesystems as far as they were asked for.
     pub datasets: BTreeMap<String, ObservedDataset>,
     /// Interfaces a NIC may attach to; `None` when it was not asked for.
     pub nic_choices: Option<Vec<String>>,
@@ -26,6 +26,8 @@ pub struct Observed {
     pub bind_choices: Option<Vec<String>>,
     /// Bytes of memory that a start without overcommit may use.
     pub memory_available: Option<u64>,
+    /// Why the machine can run no VMs; `None` where it can, or when it was not asked for.
+    pub missing_virtualization: Option<String>,
     /// Files that were asked for (ISO images), by path: whether they exist.
     pub files: BTreeMap<String, bool>,
 }

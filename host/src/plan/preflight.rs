@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::claims;
 use super::observed::Observed;
 use super::step::{Plan, Step};
-use super::version::version_of;
+use super::totals::is_thin;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::release::Release;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
 /// The share of a dataset's free space that one zvol may take (`pool.dataset.create`, all
@@ -52,7 +53,10 @@ pub(super) fn check(
                 } => {
                     let device = vm.devices.iter().find(|one| one.name == *device);
                     let more = size.saturating_sub(*before);
-                    check_volume(vm, device, dataset, more, observed, problems);
+                    // A zvol that is there has a parent, seen or not.
+                    if observed.datasets.contains_key(parent(dataset)) {
+                        check_volume(vm, device, dataset, more, observed, problems);
+                    }
                 }
                 Step::CreateVolume { volume, device } => {
                     let device = vm.devices.iter().find(|one| one.name == *device);
@@ -62,6 +66,7 @@ pub(super) fn check(
             }
         }
     }
+    check_virtualization(plan, observed, problems);
     check_space(plan, observed, problems);
     check_memory(plan, observed, problems);
 }
@@ -118,11 +123,11 @@ fn cdrom_problem(path: &str, observed: &Observed) -> Option<Diagnostic> {
                 .help("upload the image, or correct `storage.cdrom_path` or `cdrom`; `cdrom: false` leaves the CD-ROM out"),
         );
     }
-    // `vm.device.create` from 25.10.1 on wants the image in a dataset below the pool's root.
     let directly_in_pool = path
         .strip_prefix("/mnt/")
         .is_some_and(|rest| rest.matches('/').count() == 1);
-    (directly_in_pool && version_of(&observed.version) >= (25, 10, 1)).then(|| {
+    let refused = directly_in_pool && Release::of_text(&observed.version).wants_cdrom_below_root();
+    refused.then(|| {
         Diagnostic::error(format!(
             "{path} lies in the root dataset of its pool, which TrueNAS {} refuses for a CD-ROM",
             observed.version
@@ -150,9 +155,7 @@ fn check_volume(
     problems: &mut Diagnostics,
 ) {
     let place = device.and_then(|one| one.origin.clone());
-    let parent_name = dataset
-        .rsplit_once('/')
-        .map_or(dataset, |(parent, _)| parent);
+    let parent_name = parent(dataset);
     let problem = match observed.datasets.get(parent_name) {
         None => Some(
             Diagnostic::error(format!("the dataset {parent_name} does not exist"))
@@ -191,6 +194,13 @@ fn check_volume(
     }
 }
 
+/// The dataset around one.
+fn parent(dataset: &str) -> &str {
+    dataset
+        .rsplit_once('/')
+        .map_or(dataset, |(parent, _)| parent)
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rule of thumb of the server, not an account"
@@ -199,17 +209,37 @@ fn exceeds_share(size: u64, available: u64) -> bool {
     size as f64 > available as f64 * LARGEST_SHARE
 }
 
+/// `vm.create` refuses on a machine without KVM (all versions).
+fn check_virtualization(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
+    let Some(why) = &observed.missing_virtualization else {
+        return;
+    };
+    if plan.vms.iter().any(super::step::VmPlan::creates) {
+        problems.push(
+            Diagnostic::error(format!("the server cannot run virtual machines: {why}")).help(
+                "switch virtualization (VT-x, AMD-V) on in the machine's firmware; where TrueNAS is itself a VM, its host has to pass it on",
+            ),
+        );
+    }
+}
+
 /// Thick zvols must fit together; thin ones are worth a word when they promise more than there is.
 fn check_space(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
     let mut asked: HashMap<&str, (u64, u64)> = HashMap::new();
-    for step in plan.vms.iter().flat_map(|vm| &vm.steps) {
-        if let Step::CreateVolume { volume, .. } = step {
-            let parent = volume
-                .dataset
-                .rsplit_once('/')
-                .map_or("", |(parent, _)| parent);
-            let (thin, thick) = asked.entry(parent).or_default();
-            *(if volume.sparse { thin } else { thick }) += volume.size;
+    for vm in &plan.vms {
+        for step in &vm.steps {
+            let (dataset, bytes, is_thin) = match step {
+                Step::CreateVolume { volume, .. } => (&volume.dataset, volume.size, volume.sparse),
+                Step::GrowVolume {
+                    dataset,
+                    size,
+                    before,
+                    device,
+                } => (dataset, size.saturating_sub(*before), is_thin(vm, device)),
+                _ => continue,
+            };
+            let (thin, thick) = asked.entry(parent(dataset)).or_default();
+            *(if is_thin { thin } else { thick }) += bytes;
         }
     }
     for (parent, (thin, thick)) in asked {

@@ -350,11 +350,30 @@ fn destroy_refuses_what_would_take_others_along() {
     thief.devices.truncate(1);
     let mut stolen = with_vm(world.clone(), &thief, None);
     // Adding the thief must not have changed whose zvol it is.
-    stolen.datasets = world.datasets;
-    let (_, problems) = plan_destroy("lab", &no_options(&["worker01".to_owned()]), &stolen);
+    stolen.datasets.clone_from(&world.datasets);
+    let protected = ["worker01".to_owned()];
+    let (_, problems) = plan_destroy("lab", &no_options(&protected), &world);
     refuses(&problems, "has 2 snapshots @a, @b");
-    refuses(&problems, "is also a disk of the VM `thief`");
     refuses(&problems, "is protected");
+    // What a stranger has is not even looked at: it stays.
+    let (plan, problems) = plan_destroy("lab", &no_options(&[]), &stolen);
+    assert_eq!(kinds(&plan.vms[0].steps), ["off", "delete vm"]);
+    let told: Vec<_> = problems.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "tank/vms/worker01-disk0 is left alone: the VM `thief`, which is not the group's, has it as a disk"
+        ]
+    );
+    // One of the group that stays keeps its disk from going.
+    stolen.vms[1].mark = Some(mark("thief"));
+    let only = Selection::of(&["worker01".to_owned()]);
+    let options = DestroyOptions {
+        selection: &only,
+        ..no_options(&[])
+    };
+    let (_, problems) = plan_destroy("lab", &options, &stolen);
+    refuses(&problems, "is also a disk of the VM `thief`");
 }
 
 #[test]
@@ -430,4 +449,24 @@ fn a_disk_written_before_another_does_not_take_its_zvol() {
             "disk.fast at \"/dev/zvol/tank/vms/worker01-disk2\"",
         ]
     );
+}
+
+#[test]
+fn without_kvm_nothing_is_made_and_the_reason_is_told() {
+    let no_kvm = |world: Observed| Observed {
+        missing_virtualization: Some("your CPU does not support KVM extensions".into()),
+        ..world
+    };
+    let wanted = desired(&["worker01"]);
+    let (_, problems) = plan_create(&wanted, &no_kvm(world()));
+    let said = format!("{problems:?}");
+    assert!(
+        problems.has_errors() && said.contains("KVM extensions"),
+        "{said}"
+    );
+    // Where all VMs are there already it is nobody's concern.
+    let vm = &wanted.vms[0];
+    let there = with_vm(world(), vm, Some(mark("worker01")));
+    let (_, problems) = plan_create(&wanted, &no_kvm(there));
+    assert!(!problems.has_errors(), "{problems:?}");
 }

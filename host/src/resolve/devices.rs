@@ -3,17 +3,19 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::desired::DesiredDevice;
 use super::orders;
 use super::secrets;
+use super::standing::{self, Verdict};
 use super::vm::Inputs;
 use crate::config::{DeviceKey, HOST_KEYS, Node, NodeValue, VmSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
 use crate::plugin::{
     BootOrder, PlanError, PlanRequest, PlannedDevice, Plugin, PluginDiagnostic, Subject, VmIdentity,
 };
+use crate::release::Release;
 
 /// Plugins that failed for one VM and are not asked for the others: a plugin that hangs would cost
 /// its whole deadline for each of a thousand VMs, to say the same every time.
@@ -38,6 +40,7 @@ impl Broken {
 /// Asks every plugin that the VM concerns.
 pub(super) fn resolve(
     inputs: Inputs<'_>,
+    release: &Release,
     broken: &Broken,
     spec: &VmSpec,
     problems: &mut Diagnostics,
@@ -57,6 +60,7 @@ pub(super) fn resolve(
         }
         let call = Call {
             inputs,
+            release,
             broken,
             spec,
             plugin,
@@ -110,6 +114,7 @@ fn report_unclaimed(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostic
 /// One plugin and one VM.
 struct Call<'a> {
     inputs: Inputs<'a>,
+    release: &'a Release,
     broken: &'a Broken,
     spec: &'a VmSpec,
     plugin: &'a Plugin,
@@ -197,7 +202,8 @@ impl Call<'_> {
         }
     }
 
-    /// A planned device as a desired one, or a problem when it asks for a secret it may not have.
+    /// A planned device as a desired one, or a problem when it asks for a secret it may not have or
+    /// for what the server's version lacks.
     fn checked(
         &self,
         device: PlannedDevice,
@@ -220,6 +226,8 @@ impl Call<'_> {
                 );
             }
         }
+        let attributes = self.supported(&device, problems);
+        fine &= attributes.is_some();
         let pointer = device
             .claims
             .first()
@@ -228,13 +236,61 @@ impl Call<'_> {
             name: format!("{plugin}.{}", device.name),
             plugin: plugin.clone(),
             origin: self.place(pointer),
-            attributes: device.attributes,
+            attributes: attributes.unwrap_or_default(),
             order: 0,
             volume: device.volume,
             secrets: device.secrets,
             claims: device.claims,
         };
         fine.then_some((device.boot_order, desired))
+    }
+
+    /// The attributes that the server's version has; none where it lacks one that is asked for.
+    fn supported(
+        &self,
+        device: &PlannedDevice,
+        problems: &mut Diagnostics,
+    ) -> Option<Map<String, Value>> {
+        let text = device.attributes.get("dtype").and_then(Value::as_str);
+        let kind = text.unwrap_or_default();
+        let mut fine = true;
+        let mut refuse = |problem: Diagnostic| {
+            fine = false;
+            problems.push(problem);
+        };
+        let place = self.place(&format!("/{}", device.name));
+        if let Verdict::Refuse(problem) = standing::device(self.release, kind, place.as_ref()) {
+            refuse(*problem);
+            return None;
+        }
+        let mut attributes = device.attributes.clone();
+        attributes.retain(|name, value| {
+            let place = self.attribute_place(&device.name, name);
+            match standing::attribute(self.release, kind, name, value, place.as_ref()) {
+                Verdict::Send => true,
+                Verdict::LeaveOut => false,
+                Verdict::Refuse(problem) => {
+                    refuse(*problem);
+                    false
+                }
+            }
+        });
+        fine.then_some(attributes)
+    }
+
+    /// Where an attribute was written: under the device's name, under the key itself, or in the
+    /// template; else the place of the device.
+    fn attribute_place(&self, device: &str, attribute: &str) -> Option<Location> {
+        let node = self.key.map(|key| &key.node);
+        let own = node.and_then(|node| node.get(device)?.get(attribute));
+        let written = own.or_else(|| node.and_then(|node| node.get(attribute)));
+        let templates = self.inputs.templates;
+        let template = templates.device(&self.plugin.descriptor().name);
+        let in_template = || template.and_then(|one| one.node.get("attributes")?.get(attribute));
+        match written.or_else(in_template) {
+            Some(node) => node.origin.clone(),
+            None => self.place(&format!("/{device}")),
+        }
     }
 
     fn report(&self, diagnostics: Vec<PluginDiagnostic>, problems: &mut Diagnostics) {

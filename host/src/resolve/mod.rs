@@ -7,6 +7,7 @@ mod desired;
 mod devices;
 mod orders;
 mod secrets;
+mod standing;
 mod vm;
 
 pub use claims::check_shared_claims;

@@ -7,10 +7,12 @@ use serde_json::{Map, Value};
 use super::claims;
 use super::desired::{Desired, DesiredVm};
 use super::devices::{self, Broken};
-use crate::config::{Config, VmSpec};
+use super::standing::{self, Verdict};
+use crate::config::{Config, Node, VmSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::mark::Mark;
 use crate::plugin::PluginSet;
+use crate::release::Release;
 use crate::template::Templates;
 
 /// Everything that decides what should be.
@@ -83,8 +85,9 @@ fn resolve_side_by_side(inputs: Inputs<'_>, broken: &Broken) -> Vec<(DesiredVm, 
 
 fn resolve_vm(inputs: Inputs<'_>, broken: &Broken, spec: &VmSpec) -> (DesiredVm, Diagnostics) {
     let mut problems = Diagnostics::default();
-    let fields = fields(inputs, spec, &mut problems);
-    let devices = devices::resolve(inputs, broken, spec, &mut problems);
+    let release = Release::of_text(inputs.target_version);
+    let fields = fields(inputs, &release, spec, &mut problems);
+    let devices = devices::resolve(inputs, &release, broken, spec, &mut problems);
     let vm = DesiredVm {
         name: spec.name.clone(),
         vm_type: spec.vm_type.clone(),
@@ -98,18 +101,24 @@ fn resolve_vm(inputs: Inputs<'_>, broken: &Broken, spec: &VmSpec) -> (DesiredVm,
 }
 
 /// The arguments of `vm.create`: what the template says, then what the config says, then what only
-/// tnvm knows. A null of the template is a gap to be filled, not a value to send.
-fn fields(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) -> Map<String, Value> {
+/// tnvm knows; nothing that the server's version lacks. A null of the template is a gap to be filled,
+/// not a value to send.
+fn fields(
+    inputs: Inputs<'_>,
+    release: &Release,
+    spec: &VmSpec,
+    problems: &mut Diagnostics,
+) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("name".to_owned(), Value::from(spec.name.clone()));
     match inputs.templates.vm(&spec.template) {
         Some(template) => {
-            if let Value::Object(of_template) = template.fields.to_json() {
-                fields.extend(
-                    of_template
-                        .into_iter()
-                        .filter(|(key, value)| !value.is_null() && key != "name"),
-                );
+            let of_template = template.fields.as_map().into_iter().flatten();
+            for (key, entry) in of_template {
+                if !entry.node.is_null() && key != "name" {
+                    let node = spec.fields.get(key).unwrap_or(&entry.node);
+                    insert(&mut fields, release, key, node, problems);
+                }
             }
         }
         None => {
@@ -127,7 +136,9 @@ fn fields(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) -> Map<
         }
     }
     for (key, node) in &spec.fields {
-        fields.insert(key.clone(), node.to_json());
+        if !fields.contains_key(key) {
+            insert(&mut fields, release, key, node, problems);
+        }
     }
     // A `memory` that is written and wrong has been reported, and left out of the fields.
     if !fields.contains_key("memory") && spec.node.get("memory").is_none() {
@@ -153,4 +164,22 @@ fn fields(inputs: Inputs<'_>, spec: &VmSpec, problems: &mut Diagnostics) -> Map<
     let description = mark.description(text, spec.protect);
     fields.insert("description".to_owned(), Value::from(description));
     fields
+}
+
+/// Adds a field that the server has; one that it lacks is left out or refused.
+fn insert(
+    fields: &mut Map<String, Value>,
+    release: &Release,
+    key: &str,
+    node: &Node,
+    problems: &mut Diagnostics,
+) {
+    let value = node.to_json();
+    match standing::field(release, key, &value, node.origin.as_ref()) {
+        Verdict::Send => {
+            fields.insert(key.to_owned(), value);
+        }
+        Verdict::LeaveOut => {}
+        Verdict::Refuse(problem) => problems.push(*problem),
+    }
 }

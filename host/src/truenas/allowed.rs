@@ -94,7 +94,13 @@ impl Purpose {
 /// The methods that never change a VM or a dataset: every command may call them.
 const READS: &[Method] = &[
     Method::Login,
+    Method::LoginContinue,
+    Method::LegacyLogin,
+    Method::LegacyKeyLogin,
     Method::Logout,
+    Method::MechanismChoices,
+    Method::GenerateToken,
+    Method::Me,
     Method::GetJobs,
     Method::Subscribe,
     Method::FileStat,
@@ -108,6 +114,7 @@ const READS: &[Method] = &[
     Method::VmAvailableMemory,
     Method::VmQuery,
     Method::VmStatus,
+    Method::VmVirtualization,
     Method::BindChoices,
     Method::DeviceQuery,
     Method::DiskChoices,
@@ -206,7 +213,13 @@ mod tests {
         const APPLY: [bool; 5] = [false, false, false, true, false];
         &[
             (Method::Login, EVERYBODY),
+            (Method::LoginContinue, EVERYBODY),
+            (Method::LegacyLogin, EVERYBODY),
+            (Method::LegacyKeyLogin, EVERYBODY),
             (Method::Logout, EVERYBODY),
+            (Method::MechanismChoices, EVERYBODY),
+            (Method::GenerateToken, EVERYBODY),
+            (Method::Me, EVERYBODY),
             (Method::GetJobs, EVERYBODY),
             (Method::Subscribe, EVERYBODY),
             (Method::FileStat, EVERYBODY),
@@ -231,6 +244,7 @@ mod tests {
             (Method::VmStatus, EVERYBODY),
             (Method::VmStop, APPLY),
             (Method::VmUpdate, UPDATERS),
+            (Method::VmVirtualization, EVERYBODY),
             (Method::BindChoices, EVERYBODY),
             (Method::DeviceCreate, MAKERS),
             (Method::DeviceDelete, MAKERS),

@@ -12,10 +12,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 
-use super::connect_error::ConnectError;
+use super::connect_error::{ConnectError, TlsProblem};
 use super::endpoint::Endpoint;
+use super::frame::Protocol;
 use super::options::TlsOptions;
 use super::tls::{self, Tls};
+use super::transport::{Certificate, Transport};
 use super::{limits, timeouts};
 
 /// An open WebSocket.
@@ -24,32 +26,29 @@ pub(super) enum Socket {
     Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
 }
 
-/// Opens a WebSocket at `/api/current`. There is no `GET /api/versions` before: it would be a
-/// round trip and a handshake more, and a server without this API answers the upgrade with 404.
+/// Opens the WebSocket of a protocol; also tells over what.
 pub(super) async fn open(
     endpoint: &Endpoint,
+    protocol: Protocol,
     options: &TlsOptions,
-    only_loopback: bool,
-) -> Result<Socket, ConnectError> {
+) -> Result<(Socket, Transport), ConnectError> {
     // What can be wrong on this side is found before the first packet.
     let tls = (!endpoint.is_plaintext())
         .then(|| Tls::new(options))
         .transpose()?;
     let stream = tcp(endpoint).await?;
-    // A name such as `localhost` is what the resolver makes of it: the address counts.
-    if only_loopback && !stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
-        return Err(ConnectError::ApiKeyOverPlaintext {
-            endpoint: endpoint.clone(),
-        });
-    }
-    let Some(tls) = tls else {
-        return upgrade(endpoint, stream)
-            .await
-            .map(|socket| Socket::Plain(Box::new(socket)));
+    let mut transport = Transport {
+        address: stream.peer_addr().ok(),
+        ..Transport::default()
     };
-    let stream = handshake(endpoint, tls, stream).await?;
-    let socket = upgrade(endpoint, stream).await?;
-    Ok(Socket::Tls(Box::new(socket)))
+    let Some(tls) = tls else {
+        let socket = upgrade(endpoint, protocol, stream).await?;
+        return Ok((Socket::Plain(Box::new(socket)), transport));
+    };
+    let (stream, certificate) = handshake(endpoint, tls, stream).await?;
+    transport.certificate = Some(certificate);
+    let socket = upgrade(endpoint, protocol, stream).await?;
+    Ok((Socket::Tls(Box::new(socket)), transport))
 }
 
 /// Tries the addresses of the host one after the other, each for a bounded time, so that a dead
@@ -94,28 +93,38 @@ async fn handshake(
     endpoint: &Endpoint,
     tls: Tls,
     stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
+) -> Result<(TlsStream<TcpStream>, Certificate), ConnectError> {
     let name = ServerName::try_from(endpoint.host()).map_err(|error| ConnectError::TlsSetup {
         message: error.to_string(),
     })?;
     let connecting = TlsConnector::from(tls.config).connect(name, stream);
-    within(endpoint, "the TLS handshake", timeouts::TLS, connecting)
+    let failed = |problem| ConnectError::Tls {
+        endpoint: endpoint.clone(),
+        problem,
+        fingerprint: tls.seen.get().map(|seen| seen.fingerprint),
+    };
+    let stream = within(endpoint, "the TLS handshake", timeouts::TLS, connecting)
         .await?
-        .map_err(|error| ConnectError::Tls {
-            endpoint: endpoint.clone(),
-            problem: tls::problem(&error),
-            fingerprint: tls.seen.get().copied(),
-        })
+        .map_err(|error| failed(tls::problem(&error)))?;
+    // There is no session to resume, so each handshake has shown one.
+    let certificate = tls.seen.get().cloned();
+    let certificate = certificate
+        .ok_or_else(|| failed(TlsProblem::Other("the server showed no certificate".into())))?;
+    Ok((stream, certificate))
 }
 
-async fn upgrade<S>(endpoint: &Endpoint, stream: S) -> Result<WebSocketStream<S>, ConnectError>
+async fn upgrade<S>(
+    endpoint: &Endpoint,
+    protocol: Protocol,
+    stream: S,
+) -> Result<WebSocketStream<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = WebSocketConfig::default()
         .max_message_size(Some(limits::INCOMING))
         .max_frame_size(Some(limits::INCOMING));
-    let url = endpoint.api_url();
+    let url = endpoint.url(protocol.path());
     let upgrading = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
     match within(
         endpoint,
@@ -128,6 +137,7 @@ where
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(ConnectError::Http {
             endpoint: endpoint.clone(),
+            path: protocol.path(),
             status: response.status().as_u16(),
             location: response
                 .headers()

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::auth::LoginRefusal;
 use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::fingerprint::Fingerprint;
 use super::loss::DisconnectReason;
-use super::profile;
-use super::version::Version;
+use super::refusal::LoginRefusal;
+use crate::release::{Unsupported, Version};
 
 /// Why there is no connection. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +16,12 @@ pub enum ConnectError {
     /// An API key over `ws://` to another machine: refused here, whatever the options.
     #[error("will not send an API key to {endpoint} without TLS")]
     ApiKeyOverPlaintext {
+        /// Where to.
+        endpoint: Endpoint,
+    },
+    /// An API key to a server whose certificate is not verified, without being told so.
+    #[error("will not use an API key at {endpoint} without verifying its certificate")]
+    ApiKeyUnverified {
         /// Where to.
         endpoint: Endpoint,
     },
@@ -75,10 +80,12 @@ pub enum ConnectError {
         stage: &'static str,
     },
     /// HTTP answered, but not with a WebSocket.
-    #[error("{endpoint} answered HTTP {status} at /api/current")]
+    #[error("{endpoint} answered HTTP {status} at {path}")]
     Http {
         /// Where to.
         endpoint: Endpoint,
+        /// Which path was asked for.
+        path: &'static str,
         /// The status.
         status: u16,
         /// Where a redirect leads.
@@ -103,11 +110,20 @@ pub enum ConnectError {
         refusal: LoginRefusal,
     },
     /// The version is too old, or has no VMs.
-    #[error(
-        "{endpoint} runs TrueNAS {version}, which tnvm cannot use: {}",
-        too_old(version)
-    )]
+    #[error("{endpoint} runs TrueNAS {version}, which tnvm cannot use: {why}")]
     Version {
+        /// Where.
+        endpoint: Endpoint,
+        /// Its version.
+        version: Version,
+        /// Why.
+        why: Unsupported,
+    },
+    /// A newer server that is reached by the older protocol alone.
+    #[error(
+        "{endpoint} runs TrueNAS {version}, but only /websocket answers there, which tnvm uses with 24.10 alone"
+    )]
+    OlderProtocol {
         /// Where.
         endpoint: Endpoint,
         /// Its version.
@@ -161,15 +177,6 @@ fn shown(fingerprint: Option<Fingerprint>) -> String {
         .unwrap_or_default()
 }
 
-fn too_old(version: &Version) -> &'static str {
-    let line = version.line();
-    if line >= Version::new(25, 4, 0) && line < profile::OLDEST {
-        "25.04.0 and 25.04.1 have no virtual machines of this kind"
-    } else {
-        "it has only the older API"
-    }
-}
-
 impl ConnectError {
     /// Whether the network or the server may be better in a moment. A refused login never is.
     #[must_use]
@@ -182,11 +189,21 @@ impl ConnectError {
         }
     }
 
+    /// Whether only a new one-time code would help.
+    pub(super) fn wants_new_code(&self) -> bool {
+        let refusal = match self {
+            Self::Login { refusal, .. } => refusal,
+            _ => return false,
+        };
+        matches!(refusal, LoginRefusal::OtpSpent(_))
+    }
+
     /// What to do next, where that is known.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::ApiKeyOverPlaintext { .. } => "the server revokes for good a key that it gets without TLS; use wss://".into(),
+            Self::ApiKeyUnverified { .. } => "pin the certificate with --fingerprint (`tnvm login` shows it), or say --insecure=with-api-key if whoever is on the way may have the key".into(),
             Self::PasswordOverPlaintext { .. } => "use wss://, or --allow-plaintext if everybody on the way may read the password".into(),
             Self::Dns { .. } => "check the spelling, or use the address".into(),
             Self::Tcp { .. } => "check host and port, and that the web UI of the server can be reached from here".into(),
@@ -195,7 +212,8 @@ impl ConnectError {
             Self::Http { status, location, .. } => return http_help(*status, location.as_deref()),
             Self::WebSocket { .. } => "check that host and port are those of the TrueNAS web UI".into(),
             Self::Login { refusal, .. } => refusal.help(),
-            Self::Version { .. } => "update the server to TrueNAS 25.10 or newer; 25.04.2 is the oldest that works".into(),
+            Self::Version { why, .. } => why.help().into(),
+            Self::OlderProtocol { .. } => "let what stands before the server, such as a proxy, pass /api/current on".into(),
             Self::UnknownVersion { .. } => "check that the address is that of a TrueNAS".into(),
             Self::Call { source: CallError::Disconnected { why: DisconnectReason::ClosedByServer { code: 1008, .. }, .. }, .. } => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
             Self::Call { source, .. } => return source.help().map(str::to_owned),
@@ -224,7 +242,7 @@ fn http_help(status: u16, location: Option<&str>) -> Option<String> {
             location.map(|to| format!(" ({to})")).unwrap_or_default()
         )),
         404 => Some(
-            "TrueNAS 24.10 and older have only the older API, which tnvm does not support yet; update to 25.10 or newer. Otherwise check the address".into(),
+            "neither /api/current nor /websocket is there, one of which every TrueNAS from 24.10 on has: check the address, and that a proxy passes them on".into(),
         ),
         502..=504 => Some("the server is starting or stopping; try again in a minute".into()),
         _ => None,

@@ -14,7 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tracing::Instrument;
 
 use super::error::{CallError, classify};
-use super::frame;
+use super::frame::{GREETING, Protocol};
 use super::jobs::JobBoard;
 use super::lane::Lane;
 use super::limits;
@@ -28,6 +28,7 @@ use super::timeouts;
 /// One connection, logged in or not.
 #[derive(Debug)]
 pub(super) struct Connection {
+    protocol: Protocol,
     commands: mpsc::UnboundedSender<Command>,
     shared: Arc<Shared>,
     /// One permit per call in flight.
@@ -44,6 +45,7 @@ impl Connection {
     /// Gives the socket to a task of its own.
     pub(super) fn start<S>(
         socket: WebSocketStream<S>,
+        protocol: Protocol,
         options: &ConnectOptions,
         counters: Arc<Counters>,
     ) -> Self
@@ -56,17 +58,33 @@ impl Connection {
             counters,
             ..Shared::default()
         });
-        tokio::spawn(Task::new(socket, receiver, Arc::clone(&shared), done_sender).run());
+        let task = Task::new(socket, protocol, receiver, Arc::clone(&shared), done_sender);
+        tokio::spawn(task.run());
         Self {
+            protocol,
             commands,
             shared,
-            gate: Semaphore::new(options.concurrency.clamp(1, limits::CALLS)),
+            gate: Semaphore::new(options.calls_per_connection()),
             urgent: Semaphore::new(1),
             next_id: AtomicU64::new(1),
             logged_in: AtomicBool::new(false),
             call_timeout: options.call_timeout,
             done,
         }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Says what the protocol wants to be said first, and waits for the answer.
+    pub(super) async fn greet(&self) -> Result<(), CallError> {
+        let Some(frame) = self.protocol.greeting() else {
+            return Ok(());
+        };
+        // Errors name the method that comes next.
+        let answer = self.exchange(GREETING, frame, Method::LegacyLogin, timeouts::UPGRADE);
+        answer.await.map(drop)
     }
 
     /// From now on frames may have their full length.
@@ -128,7 +146,7 @@ impl Connection {
 
     async fn once(&self, method: Method, params: &[Value]) -> Result<Value, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = frame::request(id, method, params);
+        let frame = self.protocol.request(id, method, params);
         limits::check_frame(&frame, self.logged_in.load(Ordering::Relaxed)).map_err(|error| {
             CallError::TooLarge {
                 method,
@@ -136,6 +154,17 @@ impl Connection {
                 limit: error.limit,
             }
         })?;
+        self.exchange(id, frame, method, self.time(method)).await
+    }
+
+    /// Sends one frame and waits for its answer.
+    async fn exchange(
+        &self,
+        id: u64,
+        frame: String,
+        method: Method,
+        after: Duration,
+    ) -> Result<Value, CallError> {
         let bytes = frame.len();
         let (waiter, answer) = oneshot::channel();
         let command = Command::Call { id, frame, waiter };
@@ -147,7 +176,7 @@ impl Connection {
             id,
             connection: self,
         };
-        let (begin, after) = (Instant::now(), self.time(method));
+        let begin = Instant::now();
         let outcome = timeout(after, answer).await;
         let ms = begin.elapsed().as_millis();
         tracing::debug!(
@@ -178,12 +207,16 @@ impl Connection {
         }
     }
 
+    /// Why it has ended, once it has.
+    pub(super) fn ended(&self) -> Option<DisconnectReason> {
+        self.shared.end.get().cloned()
+    }
+
     /// The connection had ended before the call.
     fn gone(&self, method: Method) -> CallError {
-        let why = self.shared.end.get().cloned();
         CallError::Disconnected {
             method,
-            why: why.unwrap_or(DisconnectReason::ClosedByUs),
+            why: self.ended().unwrap_or(DisconnectReason::ClosedByUs),
             may_have_run: false,
         }
     }
@@ -231,7 +264,12 @@ mod tests {
         let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
         (
-            Connection::start(client, &ConnectOptions::default(), Arc::default()),
+            Connection::start(
+                client,
+                Protocol::JsonRpc,
+                &ConnectOptions::default(),
+                Arc::default(),
+            ),
             server,
         )
     }

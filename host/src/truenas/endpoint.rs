@@ -37,8 +37,8 @@ pub enum EndpointError {
 
 impl Endpoint {
     /// Reads `nas`, `nas:444`, `[::1]:443`, `wss://nas/…` or `ws://127.0.0.1:6000`; `https` and
-    /// `http` are taken for `wss` and `ws`. Without a scheme it is `wss`. A path is not used: the
-    /// API is always at `/api/current`.
+    /// `http` are taken for `wss` and `ws`. Without a scheme it is `wss`. A path is not used: where
+    /// the API is, the protocol says.
     ///
     /// # Errors
     /// When the text is none of these.
@@ -110,9 +110,9 @@ impl Endpoint {
         self.port
     }
 
-    /// The address of the API.
-    pub(super) fn api_url(&self) -> String {
-        format!("{self}/api/current")
+    /// The address of a path on the server.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{self}{path}")
     }
 }
 

@@ -207,6 +207,12 @@ impl CallError {
                 "check which machine has the address now, and that its version is the expected one"
             }
             Self::ConnectionLost {
+                why: LossReason::Refused(error),
+                ..
+            } if error.wants_new_code() => {
+                "run the same command again with a new code: it goes on from there"
+            }
+            Self::ConnectionLost {
                 why: LossReason::Refused(_),
                 ..
             } => "check key or password and the certificate, then run the command again",
@@ -316,6 +322,8 @@ const MATCH_NOT_FOUND: &str = "MatchNotFound";
 
 /// No such file, dataset, object.
 pub(super) const ENOENT: i64 = 2;
+/// Invalid; of every validation error as a whole.
+pub(super) const EINVAL: i64 = 22;
 /// Not allowed.
 const EACCES: i64 = 13;
 /// In use; also the rate limit.
@@ -331,16 +339,17 @@ pub(super) const CODE_TOO_MANY_CALLS: i64 = -32000;
 pub(super) const CODE_CALL: i64 = -32001;
 const CODE_INVALID_REQUEST: i64 = -32600;
 const CODE_NO_METHOD: i64 = -32601;
-const CODE_INVALID_PARAMS: i64 = -32602;
+/// The arguments were found wrong.
+pub(super) const CODE_INVALID_PARAMS: i64 = -32602;
 
 /// The error object of an answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct ErrorObject {
     pub(super) code: i64,
     #[serde(default)]
-    message: String,
+    pub(super) message: String,
     #[serde(default)]
-    data: Value,
+    pub(super) data: Value,
 }
 
 /// Sorts an error object into what the caller can do about it (API of 25.04.2 to 27).

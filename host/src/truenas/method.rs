@@ -11,8 +11,20 @@ use super::timeouts;
 pub enum Method {
     /// `auth.login_ex`: the one login.
     Login,
+    /// `auth.login_ex_continue`: the one-time code of a login.
+    LoginContinue,
+    /// `auth.login`: the login by password of 24.10.
+    LegacyLogin,
+    /// `auth.login_with_api_key`: the login by key of 24.10.
+    LegacyKeyLogin,
     /// `auth.logout`.
     Logout,
+    /// `auth.mechanism_choices`: which logins the server takes.
+    MechanismChoices,
+    /// `auth.generate_token`: lets another connection in.
+    GenerateToken,
+    /// `auth.me`: who we are, and our roles.
+    Me,
     /// `core.get_jobs`: looks jobs up.
     GetJobs,
     /// `core.subscribe`: asks for events.
@@ -61,6 +73,8 @@ pub enum Method {
     VmStop,
     /// `vm.update`.
     VmUpdate,
+    /// `vm.virtualization_details`.
+    VmVirtualization,
     /// `vm.device.bind_choices`.
     BindChoices,
     /// `vm.device.create`.
@@ -85,7 +99,13 @@ impl Method {
     /// All of them, in the order of their declaration.
     pub const ALL: &[Self] = &[
         Self::Login,
+        Self::LoginContinue,
+        Self::LegacyLogin,
+        Self::LegacyKeyLogin,
         Self::Logout,
+        Self::MechanismChoices,
+        Self::GenerateToken,
+        Self::Me,
         Self::GetJobs,
         Self::Subscribe,
         Self::FileStat,
@@ -110,6 +130,7 @@ impl Method {
         Self::VmStatus,
         Self::VmStop,
         Self::VmUpdate,
+        Self::VmVirtualization,
         Self::BindChoices,
         Self::DeviceCreate,
         Self::DeviceDelete,
@@ -126,7 +147,13 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "auth.login_ex",
+            Self::LoginContinue => "auth.login_ex_continue",
+            Self::LegacyLogin => "auth.login",
+            Self::LegacyKeyLogin => "auth.login_with_api_key",
             Self::Logout => "auth.logout",
+            Self::MechanismChoices => "auth.mechanism_choices",
+            Self::GenerateToken => "auth.generate_token",
+            Self::Me => "auth.me",
             Self::GetJobs => "core.get_jobs",
             Self::Subscribe => "core.subscribe",
             Self::FileStat => "filesystem.stat",
@@ -151,6 +178,7 @@ impl Method {
             Self::VmStatus => "vm.status",
             Self::VmStop => "vm.stop",
             Self::VmUpdate => "vm.update",
+            Self::VmVirtualization => "vm.virtualization_details",
             Self::BindChoices => "vm.device.bind_choices",
             Self::DeviceCreate => "vm.device.create",
             Self::DeviceDelete => "vm.device.delete",
@@ -186,6 +214,15 @@ impl Method {
         )
     }
 
+    /// Whether it logs in.
+    #[must_use]
+    pub const fn is_login(self) -> bool {
+        matches!(
+            self,
+            Self::Login | Self::LoginContinue | Self::LegacyLogin | Self::LegacyKeyLogin
+        )
+    }
+
     /// Whether it answers with the id of a job instead of its result.
     #[must_use]
     pub const fn is_job(self) -> bool {
@@ -196,7 +233,12 @@ impl Method {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         match self {
-            Self::Login => timeouts::LOGIN,
+            // Before the login the rate limit sleeps before it answers.
+            Self::Login
+            | Self::LoginContinue
+            | Self::LegacyLogin
+            | Self::LegacyKeyLogin
+            | Self::MechanismChoices => timeouts::LOGIN,
             Self::Logout => timeouts::LOGOUT,
             Self::VmCreate => timeouts::VM_CREATE,
             Self::VmStart => timeouts::VM_START,
@@ -219,7 +261,9 @@ impl Method {
             | Self::DiskChoices
             | Self::FileStat
             | Self::FileSystemStat
+            | Self::GenerateToken
             | Self::GetJobs
+            | Self::Me
             | Self::NicChoices
             | Self::PciChoices
             | Self::Subscribe
@@ -229,7 +273,8 @@ impl Method {
             | Self::UsbChoices
             | Self::VmAvailableMemory
             | Self::VmQuery
-            | Self::VmStatus => timeouts::READ,
+            | Self::VmStatus
+            | Self::VmVirtualization => timeouts::READ,
         }
     }
 }

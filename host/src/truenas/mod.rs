@@ -4,10 +4,13 @@
 
 mod allowed;
 mod auth;
+mod backoff;
+mod choose;
 mod client;
 mod connect;
 mod connect_error;
 mod connection;
+mod end_point;
 mod endpoint;
 mod error;
 mod fingerprint;
@@ -15,30 +18,44 @@ mod frame;
 mod jobs;
 mod lane;
 mod limits;
+mod lines;
+#[cfg(test)]
+mod lines_tests;
+mod login;
+mod login_budget;
+mod login_legacy;
 mod loss;
 mod method;
 mod methods;
+#[cfg(test)]
+mod nas;
 mod observer;
 mod options;
+mod otp;
 mod pending;
 mod profile;
 mod reconnect;
 #[cfg(test)]
 mod reconnect_tests;
+mod refusal;
+mod scram;
 mod session;
 mod stats;
 mod task;
 mod timeouts;
 mod tls;
-mod version;
+mod transport;
 
+pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
-pub use auth::{Credentials, LoginRefusal};
+pub use auth::Credentials;
+pub use backoff::Jitter;
 pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{CallError, FieldError, ServerError};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use login::{KeyLogin, Login, Mechanism};
 pub use loss::{DisconnectReason, LossReason};
 pub use method::Method;
 pub use methods::{
@@ -46,7 +63,10 @@ pub use methods::{
     VmStatus, VolumeSpec,
 };
 pub use observer::{CallObserver, CallOutcome, CallRecord};
-pub use options::{ConnectOptions, TlsOptions};
+pub use options::{ConnectOptions, Insecure, TlsOptions};
+pub use otp::{OtpRequest, OtpSource};
+pub use refusal::LoginRefusal;
+pub use scram::ScramError;
 pub use session::ServerInfo;
 pub use stats::CallStats;
-pub use version::Version;
+pub use transport::{Certificate, Transport, Trusted};

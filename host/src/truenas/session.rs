@@ -2,22 +2,28 @@
 //!
 //! Knows nothing of what happens when the connection is lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use tokio::sync::Mutex;
 
-use super::auth::{Credentials, LoginRefusal};
-use super::connect::{self, Socket};
+use super::auth::Credentials;
+use super::choose::{self, Spoken};
+use super::connect::Socket;
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::CallError;
+use super::fingerprint::Fingerprint;
+use super::frame::Protocol;
+use super::login::{Entry, KeyLogin, Login, Memory};
+use super::login_budget::LoginBudget;
 use super::method::Method;
-use super::options::ConnectOptions;
-use super::profile;
+use super::options::{ConnectOptions, Insecure};
 use super::stats::Counters;
-use super::version::Version;
+use super::transport::Transport;
+use crate::release::{Line, Release, Version};
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,34 +86,89 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) server: ServerInfo,
     pub(super) clock: Clock,
+    pub(super) login: Login,
+    pub(super) transport: Transport,
 }
 
-/// Connects and logs in: exactly one login, whatever the answer.
+/// What the connections of one client know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    spoken: Spoken,
+    budget: Arc<LoginBudget>,
+    logins: Mutex<Memory>,
+    /// The certificate of the first connection, where none was verified.
+    certificate: OnceLock<Fingerprint>,
+}
+
+/// Connects and logs in: exactly one login, whatever the answer, when the budget has room for it.
 pub(super) async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
     counters: Arc<Counters>,
+    past: &Past,
 ) -> Result<Opened, ConnectError> {
-    check_plaintext(endpoint, credentials, options)?;
-    let only_loopback = endpoint.is_plaintext() && credentials.is_api_key();
-    let connection = match connect::open(endpoint, &options.tls, only_loopback).await? {
-        Socket::Plain(socket) => Connection::start(*socket, options, counters),
-        Socket::Tls(socket) => Connection::start(*socket, options, counters),
+    check(endpoint, credentials, options)?;
+    // Before there is a socket: the server does not wait long for a login.
+    let logins = past.budget.reserve(credentials.login_calls()).await;
+    let mut tls = options.tls.clone();
+    if tls.insecure.is_some() {
+        // Nobody can step in between later than at the first connection.
+        tls.fingerprint = tls.fingerprint.or(past.certificate.get().copied());
+    }
+    let (socket, transport, protocol) = choose::open(endpoint, &tls, &past.spoken).await?;
+    if let Some(certificate) = &transport.certificate {
+        let _ = past.certificate.set(certificate.fingerprint);
+    } else if !transport.is_loopback() {
+        // A name such as `localhost` is what the resolver makes of it: the address counts.
+        check_plaintext(endpoint, credentials, options)?;
+    }
+    let connection = match socket {
+        Socket::Plain(socket) => Connection::start(*socket, protocol, options, counters),
+        Socket::Tls(socket) => Connection::start(*socket, protocol, options, counters),
     };
-    enter(connection, endpoint, credentials).await
+    let entry = Entry {
+        endpoint,
+        credentials,
+        key_login: options.key_login,
+        otp: options.otp.as_ref(),
+        transport: &transport,
+    };
+    let entered = enter(connection, &entry, past).await;
+    logins.spend(entered.as_ref().ok().map(|opened| opened.login.calls()));
+    entered
 }
 
+/// What is refused before anything is sent.
+fn check(
+    endpoint: &Endpoint,
+    credentials: &Credentials,
+    options: &ConnectOptions,
+) -> Result<(), ConnectError> {
+    let tls = &options.tls;
+    let unverified = tls.fingerprint.is_none() && tls.insecure == Some(Insecure::Password);
+    if endpoint.is_plaintext() {
+        if !endpoint.is_loopback() {
+            check_plaintext(endpoint, credentials, options)?;
+        }
+    } else if unverified && credentials.is_api_key() {
+        let endpoint = endpoint.clone();
+        return Err(ConnectError::ApiKeyUnverified { endpoint });
+    }
+    Ok(())
+}
+
+/// Who may log in where everybody on the way can read along. A key used by SCRAM stays secret and
+/// is not revoked, but the session can be taken over: that is allowed only in so many words.
 fn check_plaintext(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
 ) -> Result<(), ConnectError> {
-    if !endpoint.is_plaintext() || endpoint.is_loopback() {
-        return Ok(());
-    }
     let endpoint = endpoint.clone();
+    let scram = options.key_login == KeyLogin::Scram;
     match credentials {
+        Credentials::ApiKey { .. } if scram && options.allow_plaintext => Ok(()),
         Credentials::ApiKey { .. } => Err(ConnectError::ApiKeyOverPlaintext { endpoint }),
         Credentials::Password { .. } if options.allow_plaintext => Ok(()),
         Credentials::Password { .. } => Err(ConnectError::PasswordOverPlaintext { endpoint }),
@@ -117,18 +178,22 @@ fn check_plaintext(
 /// Logs in and asks who answers; closes the connection where that fails.
 pub(super) async fn enter(
     connection: Connection,
-    endpoint: &Endpoint,
-    credentials: &Credentials,
+    entry: &Entry<'_>,
+    past: &Past,
 ) -> Result<Opened, ConnectError> {
-    let asked = match login(&connection, endpoint, credentials).await {
-        Ok(()) => ask(&connection, endpoint).await,
-        Err(error) => Err(error),
+    let entered = async {
+        greet(&connection, entry.endpoint).await?;
+        let login = entry.login(&connection, &past.logins).await?;
+        let (server, clock) = ask(&connection, entry.endpoint).await?;
+        Ok((login, server, clock))
     };
-    match asked {
-        Ok((server, clock)) => Ok(Opened {
+    match entered.await {
+        Ok((login, server, clock)) => Ok(Opened {
             connection,
             server,
             clock,
+            login,
+            transport: entry.transport.clone(),
         }),
         Err(error) => {
             connection.close().await;
@@ -137,37 +202,15 @@ pub(super) async fn enter(
     }
 }
 
-async fn login(
-    connection: &Connection,
-    endpoint: &Endpoint,
-    credentials: &Credentials,
-) -> Result<(), ConnectError> {
-    let refused = |refusal| ConnectError::Login {
-        endpoint: endpoint.clone(),
-        username: credentials.username().to_owned(),
-        refusal,
-    };
-    /// The mechanism is not allowed at this assurance level.
-    const EOPNOTSUPP: i64 = 95;
-    match connection
-        .call(Method::Login, &[credentials.login_argument()])
-        .await
-    {
-        Ok(answer) => match LoginRefusal::in_answer(&answer) {
-            None => {
-                connection.logged_in();
-                Ok(())
-            }
-            Some(refusal) => Err(refused(refusal)),
+async fn greet(connection: &Connection, endpoint: &Endpoint) -> Result<(), ConnectError> {
+    let endpoint = endpoint.clone();
+    connection.greet().await.map_err(|source| match source {
+        CallError::Disconnected { .. } => ConnectError::Call { endpoint, source },
+        _ => ConnectError::WebSocket {
+            endpoint,
+            message: "it does not greet back as TrueNAS 24.10 does".to_owned(),
         },
-        Err(CallError::Refused(error)) if error.has_errno(EOPNOTSUPP) => {
-            Err(refused(LoginRefusal::Mechanism))
-        }
-        Err(source) => Err(ConnectError::Call {
-            endpoint: endpoint.clone(),
-            source,
-        }),
-    }
+    })
 }
 
 async fn ask(
@@ -195,8 +238,18 @@ async fn ask(
             text,
         });
     };
-    if version.line() < profile::OLDEST {
-        return Err(ConnectError::Version {
+    let line = match Release::of(&version) {
+        Ok(release) => release.facts().line,
+        Err(why) => {
+            return Err(ConnectError::Version {
+                endpoint: endpoint.clone(),
+                version,
+                why,
+            });
+        }
+    };
+    if connection.protocol() == Protocol::Legacy && line > Line::V24_10 {
+        return Err(ConnectError::OlderProtocol {
             endpoint: endpoint.clone(),
             version,
         });

@@ -14,7 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 use super::error::ErrorObject;
-use super::frame::{self, Frame};
+use super::frame::{Frame, Protocol};
 use super::jobs::{self, JobBoard};
 use super::loss::DisconnectReason;
 use super::pending::{Pending, Unknown};
@@ -58,6 +58,7 @@ pub(super) struct Shared {
 
 pub(super) struct Task<S> {
     socket: WebSocketStream<S>,
+    protocol: Protocol,
     commands: mpsc::UnboundedReceiver<Command>,
     shared: Arc<Shared>,
     pending: Pending<oneshot::Sender<Outcome>>,
@@ -79,12 +80,14 @@ enum Step {
 impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     pub(super) fn new(
         socket: WebSocketStream<S>,
+        protocol: Protocol,
         commands: mpsc::UnboundedReceiver<Command>,
         shared: Arc<Shared>,
         done: watch::Sender<()>,
     ) -> Self {
         Self {
             socket,
+            protocol,
             commands,
             shared,
             pending: Pending::new(),
@@ -174,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             Some(Err(error)) => Err(reason(&error)),
             Some(Ok(Message::Text(text))) => {
                 self.shared.counters.received(text.len());
-                self.frame(frame::classify(&text));
+                self.frame(self.protocol.classify(&text));
                 Ok(())
             }
             Some(Ok(Message::Close(frame))) => Err(match frame {
@@ -278,7 +281,7 @@ mod tests {
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let (commands, receiver) = mpsc::unbounded_channel();
         let (done, _) = watch::channel(());
-        let task = Task::new(socket, receiver, Arc::default(), done);
+        let task = Task::new(socket, Protocol::JsonRpc, receiver, Arc::default(), done);
         let (waiter, answer) = oneshot::channel();
         let frame = String::from("{}");
         commands

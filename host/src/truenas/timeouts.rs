@@ -16,6 +16,10 @@ pub(super) const UPGRADE: Duration = Duration::from_secs(15);
 /// answers (25.04+), and a directory service may be asked.
 pub(super) const LOGIN: Duration = Duration::from_secs(45);
 
+/// How long a token stands for the one-time code of a first login. Longer than a run with slow
+/// restarts takes, and short enough not to lie about for long.
+pub(super) const TOKEN: Duration = Duration::from_secs(2 * 3600);
+
 /// The goodbye. Nothing depends on it, so nobody waits long for it.
 pub(super) const LOGOUT: Duration = Duration::from_secs(3);
 
@@ -70,6 +74,9 @@ pub(super) const RECONNECT: [Duration; 5] = [
     Duration::from_secs(12),
     Duration::from_secs(24),
 ];
+
+/// Within this time login calls are counted together: the server's 60 s, and one more for the way.
+pub(super) const LOGIN_WINDOW: Duration = Duration::from_secs(61);
 
 /// A connection that lasted so long was a good one: the next loss has all attempts again.
 pub(super) const STABLE: Duration = Duration::from_secs(60);

@@ -15,15 +15,17 @@ use rustls::{
 };
 
 use super::connect_error::{ConnectError, TlsProblem};
+use super::end_point;
 use super::fingerprint::Fingerprint;
 use super::options::TlsOptions;
+use super::transport::{Certificate, Trusted};
 
 /// Everything for one handshake.
 pub(super) struct Tls {
     /// For the connector.
     pub(super) config: Arc<ClientConfig>,
-    /// The fingerprint of the certificate that the server showed, once it has.
-    pub(super) seen: Arc<OnceLock<Fingerprint>>,
+    /// The certificate that the server showed, once it has; accepted or not.
+    pub(super) seen: Arc<OnceLock<Certificate>>,
 }
 
 impl Tls {
@@ -53,15 +55,19 @@ impl Tls {
 }
 
 fn trust(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> Result<Trust, ConnectError> {
+    // A pin is the stronger wish.
     if let Some(fingerprint) = options.fingerprint {
         return Ok(Trust::Only(fingerprint));
+    }
+    if options.insecure.is_some() {
+        return Ok(Trust::Anybody);
     }
     let Some(path) = &options.ca else {
         // A machine without any trusted certificate trusts nobody; the handshake then still
         // tells the fingerprint that can be pinned.
         return Ok(
             match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
-                Ok(verifier) => Trust::Chain(Arc::new(verifier)),
+                Ok(verifier) => Trust::Chain(Arc::new(verifier), Trusted::Platform),
                 Err(error) => {
                     tracing::warn!(%error, "this machine has no trusted certificates");
                     Trust::Nobody
@@ -87,24 +93,36 @@ fn trust(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> Result<Trust, 
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map(|verifier| Trust::Chain(verifier))
+        .map(|verifier| Trust::Chain(verifier, Trusted::File))
         .map_err(|error| unusable(error.to_string()))
 }
 
 #[derive(Debug)]
 enum Trust {
     /// Whom a chain of certificates leads to.
-    Chain(Arc<dyn ServerCertVerifier>),
+    Chain(Arc<dyn ServerCertVerifier>, Trusted),
     /// One certificate.
     Only(Fingerprint),
     /// Nobody.
     Nobody,
+    /// Whoever answers, as long as it has the key of what it shows.
+    Anybody,
+}
+
+impl Trust {
+    fn kind(&self) -> Trusted {
+        match self {
+            Self::Chain(_, kind) => *kind,
+            Self::Only(_) => Trusted::Pinned,
+            Self::Nobody | Self::Anybody => Trusted::Unverified,
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Verifier {
     trust: Trust,
-    seen: Arc<OnceLock<Fingerprint>>,
+    seen: Arc<OnceLock<Certificate>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -119,9 +137,13 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let shown = Fingerprint::of(end_entity);
         // The first one counts; there is one handshake per value.
-        let _ = self.seen.set(shown);
+        let _ = self.seen.set(Certificate {
+            fingerprint: shown,
+            trusted: self.trust.kind(),
+            end_point: end_point::hash(end_entity),
+        });
         match &self.trust {
-            Trust::Chain(verifier) => verifier.verify_server_cert(
+            Trust::Chain(verifier, _) => verifier.verify_server_cert(
                 end_entity,
                 intermediates,
                 server_name,
@@ -130,6 +152,7 @@ impl ServerCertVerifier for Verifier {
             ),
             Trust::Only(pinned) if *pinned == shown => Ok(ServerCertVerified::assertion()),
             Trust::Only(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Trust::Anybody => Ok(ServerCertVerified::assertion()),
             Trust::Nobody => Err(CertificateError::UnknownIssuer.into()),
         }
     }

@@ -183,7 +183,7 @@ async fn only_versions_with_vms_are_accepted() {
     for text in [
         "TrueNAS-25.04.0",
         "TrueNAS-25.04.1",
-        "TrueNAS-SCALE-24.10.2.4",
+        "TrueNAS-SCALE-24.04.2.4",
         "unknown",
     ] {
         check_version(text, false).await;

@@ -7,7 +7,15 @@ mod guard;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod legacy;
+#[cfg(test)]
+mod legacy_server;
+#[cfg(test)]
 mod login;
+#[cfg(test)]
+mod otp;
+#[cfg(test)]
+mod scram;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -68,6 +68,12 @@ pub(crate) fn usual(request: &Request) -> Option<Vec<Do>> {
         "system.version" => json!("TrueNAS-25.10.7"),
         "system.info" => json!({"hostname": "nas"}),
         "system.host_id" => json!("5f3c"),
+        // As recorded before a login.
+        "auth.mechanism_choices" => {
+            let reason = "'NoneType' object has no attribute 'may_create_auth_token'";
+            let data = json!({"error": 22, "errname": "EINVAL", "reason": reason});
+            return Some(vec![request.error(-32001, data)]);
+        }
         "auth.logout" => json!(true),
         "core.subscribe" => json!("1"),
         _ => return None,

@@ -32,7 +32,9 @@ async fn everything_asked_for_comes_with_one_call_each() {
         files: vec![iso.clone(), iso.clone(), "/mnt/tank/iso/b.iso".into()],
         want_choices: true,
         want_memory: true,
+        want_virtualization: true,
         all_volumes: false,
+        snapshots: false,
     };
     let observed = observe(&server.client, &request).await.unwrap();
     assert_eq!(observed.version, "25.10.1");
@@ -49,7 +51,8 @@ async fn everything_asked_for_comes_with_one_call_each() {
         observed.files.into_values().collect::<Vec<_>>(),
         [true, false]
     );
-    assert_eq!(server.world().calls.len(), 7);
+    assert_eq!(observed.missing_virtualization, None);
+    assert_eq!(server.world().calls.len(), 8);
 }
 
 #[tokio::test]
@@ -61,4 +64,19 @@ async fn what_is_not_asked_for_costs_no_call() {
     assert_eq!(observed.nic_choices, None);
     assert_eq!(observed.memory_available, None);
     assert_eq!(server.world().calls.len(), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_ask_for_virtualization_observes_all_the_same() {
+    let server = Server::start(|method, _| match method {
+        "vm.virtualization_details" => Act::Refuse(13, "Not authorized"),
+        _ => Act::Do,
+    })
+    .await;
+    let request = ObserveRequest {
+        want_virtualization: true,
+        ..ObserveRequest::default()
+    };
+    let observed = observe(&server.client, &request).await.unwrap();
+    assert_eq!(observed.missing_virtualization, None);
 }

@@ -254,6 +254,7 @@ impl World {
             "system.version" => json!("TrueNAS-25.10.1"),
             "system.info" => json!({"hostname": "nas"}),
             "system.host_id" => json!("5f3c"),
+            "vm.virtualization_details" => json!({"supported": true, "error": null}),
             "vm.query" => {
                 let all = self.vms.iter();
                 let kept = all.filter(|(id, vm)| match filter[0].as_str() {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::errors::Failure;
 use crate::faults::Faults;
 use crate::methods::{self, Context, Progress, Run, Step};
-use crate::schema::check_params;
+use crate::protocol::Protocol;
 use crate::state::{ConnectionId, State};
 use crate::world::{World, WorldBuilder};
 
@@ -27,7 +27,8 @@ impl Bench {
     pub(crate) fn in_world(world: World) -> Self {
         let mut state = State::new(world, Faults::default());
         let (link, _) = unbounded_channel();
-        let connection = state.connect(SocketAddr::from(([127, 0, 0, 1], 1)), false, link);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = state.connect(peer, false, Protocol::JsonRpc, link);
         let mut bench = Self { state, connection };
         bench.ok("auth.login", json!(["truenas_admin", "secret"]));
         bench
@@ -37,7 +38,7 @@ impl Bench {
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Result<Value, Failure> {
         let version = self.state.world.version.clone();
         let method = methods::find(&version, method).unwrap();
-        let params = check_params(method.params, params.as_array().unwrap())?;
+        let params = method.check(&version, params.as_array().unwrap())?;
         let mut context = Context {
             state: &mut self.state,
             connection: self.connection,

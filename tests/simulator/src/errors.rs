@@ -12,6 +12,8 @@ pub(crate) const ENOENT: i32 = 2;
 pub(crate) const ENOMEM: i32 = 12;
 /// The caller's roles do not cover the method.
 pub(crate) const EACCES: i32 = 13;
+/// The legacy protocol's errno of a bundle of validation errors.
+pub(crate) const EAGAIN: i32 = 11;
 /// The errno of a refusal that names none.
 pub(crate) const EFAULT: i32 = 14;
 /// Something is in use.
@@ -26,9 +28,13 @@ pub(crate) const EINVAL: i32 = 22;
 pub(crate) const ENOSPC: i32 = 28;
 /// Something has children or snapshots.
 pub(crate) const ENOTEMPTY: i32 = 39;
+/// A method's name that is none.
+pub(crate) const EBADMSG: i32 = 74;
 /// The host is set to a level of security that forbids it.
 pub(crate) const EOPNOTSUPP: i32 = 95;
-/// The method exists but not in this API version.
+/// The legacy protocol's way to refuse one call too many.
+pub(crate) const ETOOMANYREFS: i32 = 109;
+/// The method exists but not in this API version; in the legacy protocol, it does not exist.
 pub(crate) const ENOMETHOD: i32 = 201;
 /// Nobody is logged in on the connection.
 pub(crate) const ENOTAUTHENTICATED: i32 = 207;
@@ -42,6 +48,13 @@ pub(crate) enum Failure {
         class: &'static str,
         /// One line per problem.
         complaints: Vec<Complaint>,
+    },
+    /// The caller was turned away before the method was looked at (code -32001).
+    Denied {
+        /// Says why.
+        errno: i32,
+        /// What the server says, without the errno's name.
+        text: String,
     },
     /// The method refused on purpose (code -32001).
     Call {
@@ -113,9 +126,17 @@ impl Failure {
         }
     }
 
+    /// Turned away before the method was looked at.
+    pub(crate) fn denied(errno: i32, text: impl Into<String>) -> Self {
+        Self::Denied {
+            errno,
+            text: text.into(),
+        }
+    }
+
     /// A call before login. Recorded on 25.10.7.
     pub(crate) fn not_authenticated() -> Self {
-        Self::call(ENOTAUTHENTICATED, "Not authenticated")
+        Self::denied(ENOTAUTHENTICATED, "Not authenticated")
     }
 
     /// The `error` member of a JSON-RPC response. `frames` adds the stack frames that servers up
@@ -136,24 +157,45 @@ impl Failure {
             }
             _ => (-32001, "Method call error"),
         };
-        let mut trace = json!({"class": self.class()});
-        if let Some(object) = trace.as_object_mut() {
-            if frames {
-                object.insert("frames".into(), json!([]));
-            }
-            object.insert(
-                "formatted".into(),
-                json!(format!("{}: {}", self.class(), self.reason())),
-            );
-            object.insert("repr".into(), json!(self.repr()));
-        }
         json!({"code": code, "message": message, "data": {
             "error": self.outer_errno(),
             "errname": errname(self.outer_errno()),
             "reason": self.reason(),
-            "trace": trace,
+            "trace": self.trace(frames),
             "extra": self.extra(),
         }})
+    }
+
+    /// The `error` member of the legacy protocol. Recorded on 24.10.2.5: a bundle of validation errors
+    /// has errno 11, a single one its own, and who is turned away gets the bare text.
+    pub(crate) fn to_legacy(&self, frames: bool) -> Value {
+        if let Self::Denied { errno, text } = self {
+            return json!({
+                "error": errno, "errname": errname(*errno), "type": null, "reason": text, "trace": null, "extra": null,
+            });
+        }
+        let (errno, kind) = match self {
+            Self::Validation {
+                class: "ValidationErrors",
+                ..
+            } => (EAGAIN, json!("VALIDATION")),
+            Self::Validation { complaints, .. } => (
+                complaints.first().map_or(EINVAL, |complaint| complaint.2),
+                json!("VALIDATION"),
+            ),
+            Self::Scripted { data, .. } => (
+                data.get("error")
+                    .and_then(Value::as_i64)
+                    .and_then(|errno| i32::try_from(errno).ok())
+                    .unwrap_or(EFAULT),
+                Value::Null,
+            ),
+            other => (other.outer_errno(), Value::Null),
+        };
+        json!({
+            "error": errno, "errname": errname(errno), "type": kind, "reason": self.reason(),
+            "trace": self.trace(frames), "extra": self.extra(),
+        })
     }
 
     /// The `reason` text: what a person would read.
@@ -167,9 +209,20 @@ impl Failure {
                 .iter()
                 .map(|line| format!("{line}\n"))
                 .collect(),
-            Self::Call { errno, text } => format!("[{}] {text}", errname(*errno)),
+            Self::Call { errno, text } | Self::Denied { errno, text } => {
+                format!("[{}] {text}", errname(*errno))
+            }
             Self::Exception { text, .. } => text.clone(),
             Self::Scripted { message, .. } => message.clone(),
+        }
+    }
+
+    /// The text of the exception alone, as `core.bulk` tells it. Recorded on 24.10.2.5 and 25.10.7: none
+    /// for a lookup without a match.
+    pub(crate) fn bare(&self) -> String {
+        match self {
+            Self::Exception { class, .. } if class == "MatchNotFound" => String::new(),
+            other => other.reason(),
         }
     }
 
@@ -185,17 +238,32 @@ impl Failure {
         json!({"repr": self.repr(), "type": kind, "errno": errno, "extra": self.extra()})
     }
 
+    fn trace(&self, frames: bool) -> Value {
+        let mut trace = json!({"class": self.class()});
+        if let Some(object) = trace.as_object_mut() {
+            if frames {
+                object.insert("frames".into(), json!([]));
+            }
+            object.insert(
+                "formatted".into(),
+                json!(format!("{}: {}", self.class(), self.reason())),
+            );
+            object.insert("repr".into(), json!(self.repr()));
+        }
+        trace
+    }
+
     fn class(&self) -> &str {
         match self {
             Self::Validation { class, .. } => class,
-            Self::Call { .. } | Self::Scripted { .. } => "CallError",
+            Self::Call { .. } | Self::Denied { .. } | Self::Scripted { .. } => "CallError",
             Self::Exception { class, .. } => class,
         }
     }
 
     fn outer_errno(&self) -> i32 {
         match self {
-            Self::Call { errno, .. } => *errno,
+            Self::Call { errno, .. } | Self::Denied { errno, .. } => *errno,
             _ => EINVAL,
         }
     }
@@ -218,8 +286,10 @@ impl Failure {
                     .map_or("", |complaint| complaint.1.as_str());
                 format!("{class}('{text}')")
             }
-            Self::Call { text, .. } if text.contains('\'') => format!("CallError(\"{text}\")"),
-            Self::Call { text, .. } => format!("CallError('{text}')"),
+            Self::Call { text, .. } | Self::Denied { text, .. } if text.contains('\'') => {
+                format!("CallError(\"{text}\")")
+            }
+            Self::Call { text, .. } | Self::Denied { text, .. } => format!("CallError('{text}')"),
             Self::Exception { class, text } => format!("{class}({text:?})"),
             Self::Scripted { message, .. } => message.clone(),
         }
@@ -232,7 +302,7 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         1 => "EPERM",
         ENOENT => "ENOENT",
         5 => "EIO",
-        11 => "EAGAIN",
+        EAGAIN => "EAGAIN",
         ENOMEM => "ENOMEM",
         EACCES => "EACCES",
         EFAULT => "EFAULT",
@@ -243,8 +313,9 @@ pub(crate) fn errname(errno: i32) -> &'static str {
         EINVAL => "EINVAL",
         ENOSPC => "ENOSPC",
         ENOTEMPTY => "ENOTEMPTY",
-        74 => "EBADMSG",
+        EBADMSG => "EBADMSG",
         EOPNOTSUPP => "EOPNOTSUPP",
+        ETOOMANYREFS => "ETOOMANYREFS",
         110 => "ETIMEDOUT",
         ENOMETHOD => "ENOMETHOD",
         ENOTAUTHENTICATED => "ENOTAUTHENTICATED",
@@ -298,6 +369,30 @@ mod tests {
             "[ENOENT] None: VM 7 does not exist"
         );
         assert!(error["data"]["trace"].get("frames").is_none());
+    }
+
+    #[test]
+    fn the_legacy_protocol_tells_a_bundle_from_a_single_error_and_a_refusal_at_the_door() {
+        let bundle = Failure::invalid("vm_create.name", "Taken").to_legacy(true);
+        assert_eq!(
+            (&bundle["error"], &bundle["type"]),
+            (&json!(11), &json!("VALIDATION"))
+        );
+        let single = Failure::not_found("VM", "7").to_legacy(true);
+        assert_eq!(
+            (&single["error"], &single["errname"]),
+            (&json!(2), &json!("ENOENT"))
+        );
+        let denied = Failure::not_authenticated().to_legacy(true);
+        assert_eq!(
+            (&denied["reason"], &denied["trace"]),
+            (&json!("Not authenticated"), &Value::Null)
+        );
+        let call = Failure::fault("no luck").to_legacy(true);
+        assert_eq!(
+            (&call["error"], &call["reason"]),
+            (&json!(14), &json!("[EFAULT] no luck"))
+        );
     }
 
     #[test]

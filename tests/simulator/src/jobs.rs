@@ -30,7 +30,7 @@ pub(crate) struct Job {
     pub(crate) result: Value,
     method: String,
     arguments: Vec<Value>,
-    message_ids: Vec<Value>,
+    message_ids: Option<Vec<Value>>,
     description: Value,
     progress: (u32, String),
     started: i64,
@@ -53,7 +53,8 @@ pub(crate) enum JobState {
 pub(crate) struct NewJob {
     pub(crate) method: String,
     pub(crate) arguments: Vec<Value>,
-    pub(crate) message_id: Option<Value>,
+    /// The calls that asked for it; `None` where the version does not tell.
+    pub(crate) message_ids: Option<Vec<Value>>,
     pub(crate) user: String,
     pub(crate) credentials: Value,
     /// Jobs with the same lock run one after the other.
@@ -72,7 +73,7 @@ impl Jobs {
             result: Value::Null,
             method: new.method,
             arguments: new.arguments,
-            message_ids: new.message_id.into_iter().collect(),
+            message_ids: new.message_ids,
             description: Value::Null,
             progress: (0, String::new()),
             started: now_seconds(),
@@ -174,7 +175,7 @@ impl Job {
     }
 
     fn row(&self) -> Value {
-        json!({
+        let mut row = json!({
             "id": self.id, "message_ids": self.message_ids, "method": self.method, "arguments": self.arguments,
             "transient": false, "description": self.description, "abortable": false, "logs_path": null,
             "logs_excerpt": null,
@@ -185,7 +186,11 @@ impl Job {
             "exc_info": self.failure.as_ref().map(Failure::exc_info),
             "state": self.state.word(), "time_started": date(self.started),
             "time_finished": self.finished.map(date), "credentials": self.credentials,
-        })
+        });
+        if let (None, Some(row)) = (&self.message_ids, row.as_object_mut()) {
+            row.shift_remove("message_ids");
+        }
+        row
     }
 }
 
@@ -219,7 +224,7 @@ mod tests {
         let new = NewJob {
             method: "vm.stop".into(),
             arguments: vec![json!(1)],
-            message_id: Some(json!(7)),
+            message_ids: Some(vec![json!(7)]),
             user: "joe".into(),
             credentials: Value::Null,
             lock: lock.map(str::to_owned),

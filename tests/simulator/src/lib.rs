@@ -49,7 +49,7 @@ pub use journal::{Call, ConnectionStats, Journal};
 pub use server::{Options, Running, Simulator, StartError};
 pub use state::ConnectionId;
 pub use tls::{Certificate, TlsError};
-pub use version::{Line, UnknownVersion, Version};
+pub use version::{HalfRows, Line, UnknownVersion, Version};
 pub use world::{
     ActiveConfig, ApiKey, Assurance, Dataset, Device, DeviceView, Event, FEWEST_SCRAM_ITERATIONS,
     Interface, InterfaceKind, Kind, Logins, Pace, PciDevice, Pool, Power, Role, SCRAM_ITERATIONS,

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::protocol::Protocol;
 use crate::scram::Exchange;
+use crate::version::Version;
 use crate::world::machine::date;
 use crate::world::{Assurance, Logins, Role};
 
@@ -15,6 +17,7 @@ use crate::world::{Assurance, Logins, Role};
 pub(crate) struct Session {
     pub(crate) peer: SocketAddr,
     pub(crate) tls: bool,
+    pub(crate) protocol: Protocol,
     pub(crate) login: Option<Login>,
     /// A login that waits for the client's next step.
     pub(crate) pending: Option<Pending>,
@@ -86,10 +89,11 @@ impl Login {
 }
 
 impl Session {
-    pub(crate) fn new(peer: SocketAddr, tls: bool) -> Self {
+    pub(crate) fn new(peer: SocketAddr, tls: bool, protocol: Protocol) -> Self {
         Self {
             peer,
             tls,
+            protocol,
             login: None,
             pending: None,
             tried: false,
@@ -120,13 +124,20 @@ impl Session {
                 .any(|name| name == collection || name == "*")
     }
 
-    /// `credentials` of a job. Recorded on 25.10.7: `core.get_jobs`.
-    pub(crate) fn credentials(&self) -> Value {
+    /// `credentials` of a job. Recorded on 25.10.7 and 24.10.2.5, which tells less: `core.get_jobs`.
+    pub(crate) fn credentials(&self, version: &Version) -> Value {
         let Some(login) = &self.login else {
             return Value::Null;
         };
-        let mut data =
-            json!({"username": login.user, "login_id": login.id, "login_at": date(login.at)});
+        let mut data = json!({"username": login.user});
+        if let Some(data) = data.as_object_mut() {
+            if version.tells_message_ids() {
+                data.insert("login_id".into(), json!(login.id));
+            }
+            if version.tells_login_times() {
+                data.insert("login_at".into(), date(login.at));
+            }
+        }
         if let (Some((id, name)), Some(data)) = (&login.api_key, data.as_object_mut()) {
             data.insert("api_key".into(), json!({"id": id, "name": name}));
         }

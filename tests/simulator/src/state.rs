@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::faults::Faults;
 use crate::jobs::Jobs;
 use crate::journal::Journal;
 use crate::limiter::RateLimiter;
+use crate::protocol::Protocol;
 use crate::scram::Verifier;
 use crate::server::Outage;
 use crate::session::Session;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// Tells connections apart; grows from 1.
 pub type ConnectionId = u64;
@@ -96,11 +96,12 @@ impl State {
         &mut self,
         peer: SocketAddr,
         tls: bool,
+        protocol: Protocol,
         link: UnboundedSender<Outgoing>,
     ) -> ConnectionId {
         self.last_connection += 1;
         let id = self.last_connection;
-        self.sessions.insert(id, Session::new(peer, tls));
+        self.sessions.insert(id, Session::new(peer, tls, protocol));
         self.links.insert(id, link);
         self.journal.connected(id);
         id
@@ -123,25 +124,16 @@ impl State {
     /// Hands the events of the last change to their subscribers.
     pub(crate) fn publish(&mut self) {
         for event in std::mem::take(&mut self.world.events) {
-            let text = notification(&event).to_string();
+            let mut written = BTreeMap::new();
             for (connection, session) in &self.sessions {
                 if session.hears(event.collection) {
+                    let protocol = session.protocol;
+                    let text = written
+                        .entry(protocol)
+                        .or_insert_with(|| protocol.event(&event).to_string());
                     self.send(*connection, text.clone());
                 }
             }
         }
     }
-}
-
-/// The frame of an event. Recorded on 25.10.7: `collection_update` with an object as parameters.
-fn notification(event: &Event) -> Value {
-    let mut params = json!({"msg": event.kind, "collection": event.collection, "id": event.id});
-    if let Some(params) = params.as_object_mut() {
-        for (key, value) in [("fields", &event.fields), ("extra", &event.extra)] {
-            if let Some(value) = value {
-                params.insert(key.into(), value.clone());
-            }
-        }
-    }
-    json!({"jsonrpc": "2.0", "method": "collection_update", "params": params})
 }

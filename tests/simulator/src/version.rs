@@ -1,10 +1,24 @@
 //! Which TrueNAS is simulated, and what differs between the lines; it holds no state.
+//!
+//! Whatever the lines do differently is a question asked of [`Version`], by subject: the API
+//! ([`api`]), VMs and devices ([`vms`]), storage ([`storage`]). Where an answer comes from stands
+//! beside it.
+
+mod api;
+mod storage;
+mod vms;
 
 use std::str::FromStr;
 
-/// A release line of TrueNAS that the simulator knows by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub use api::HalfRows;
+
+/// A release line of TrueNAS that the simulator knows by name, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Line {
+    /// 24.10, the last that speaks nothing but the legacy protocol. Modelled after 24.10.2.5.
+    V24_10,
+    /// 25.04.0 and 25.04.1: JSON-RPC, and no `vm.*` at all.
+    V25_04_0,
     /// 25.04.2, as far as tnvm meets it: updates of VMs and devices, snapshots, firmware. Modelled
     /// after 25.04.2.6; what is not told apart behaves as 25.10, which the recordings of both agree on
     /// for lifecycle and devices.
@@ -13,6 +27,8 @@ pub enum Line {
     V25_10,
     /// 26. Modelled after 26.0.0-BETA.3 and the state of its branch after it.
     V26,
+    /// 27, in development: it may still move. Modelled after its master of 2026-08-22.
+    V27,
 }
 
 /// A simulated TrueNAS: its line and the exact version it claims.
@@ -22,9 +38,13 @@ pub struct Version {
     full: String,
 }
 
+/// The versions that can be asked for, in words.
+const MODELLED: &str =
+    "24.10, 25.04.0, 25.04.1, 25.04.2, 25.10, 25.10.0 to 25.10.9, 26, 26.0.0-BETA.3, or 27";
+
 /// A version that the simulator does not model.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("TrueNAS {asked} is not simulated: {why}; use 25.04.2, 25.10, 25.10.0 to 25.10.9, or 26")]
+#[error("TrueNAS {asked} is not simulated: {why}; use {MODELLED}")]
 pub struct UnknownVersion {
     asked: String,
     why: &'static str,
@@ -32,10 +52,7 @@ pub struct UnknownVersion {
 
 impl Default for Version {
     fn default() -> Self {
-        Self {
-            line: Line::V25_10,
-            full: "25.10.7".into(),
-        }
+        Self::of(Line::V25_10, "25.10.7")
     }
 }
 
@@ -49,209 +66,59 @@ impl FromStr for Version {
                 why,
             })
         };
-        match asked {
-            "25.04.2" | "25.04.2.6" => {
-                return Ok(Self {
-                    line: Line::V25_04,
-                    full: "25.04.2.6".into(),
-                });
-            }
-            "25.10" => return Ok(Self::default()),
-            "26" | "26.0" | "26.0.0" => {
-                return Ok(Self {
-                    line: Line::V26,
-                    full: "26.0.0".into(),
-                });
-            }
-            "26.0.0-BETA.3" => {
-                return Ok(Self {
-                    line: Line::V26,
-                    full: asked.to_owned(),
-                });
-            }
-            _ => {}
-        }
-        if let Some(patch) = asked.strip_prefix("25.10.")
-            && patch.len() == 1
-            && patch.chars().all(|digit| digit.is_ascii_digit())
-        {
-            return Ok(Self {
-                line: Line::V25_10,
-                full: asked.to_owned(),
-            });
-        }
-        match asked.split('.').next() {
-            Some("24") => refuse("it speaks the older protocol, which has no JSON-RPC"),
-            Some("25") if asked.starts_with("25.04") => refuse("it has no VMs before 25.04.2"),
-            Some("27") => refuse("that line is still in development and not modelled yet"),
-            _ => refuse("no such release line"),
-        }
+        let one_of_a_line = asked.strip_prefix("25.10.").is_some_and(|patch| {
+            patch.len() == 1 && patch.chars().all(|digit| digit.is_ascii_digit())
+        });
+        Ok(match asked {
+            "24.10" | "24.10.2.5" => Self::of(Line::V24_10, "24.10.2.5"),
+            "25.04.0" | "25.04.1" => Self::of(Line::V25_04_0, asked),
+            "25.04.2" | "25.04.2.6" => Self::of(Line::V25_04, "25.04.2.6"),
+            "25.10" => Self::default(),
+            _ if one_of_a_line => Self::of(Line::V25_10, asked),
+            "26" | "26.0" | "26.0.0" => Self::of(Line::V26, "26.0.0"),
+            "26.0.0-BETA.3" => Self::of(Line::V26, asked),
+            // The name is the recorded one: `system.version` of a development build.
+            "27" | "27.0" | "27.0.0" => Self::of(Line::V27, "27.0.0-MASTER-20260822"),
+            "25.04" => return refuse("before 25.04.2 that line has no VMs, so say which one"),
+            _ => return refuse("no such release is modelled"),
+        })
     }
 }
 
 impl Version {
+    fn of(line: Line, full: &str) -> Self {
+        Self {
+            line,
+            full: full.to_owned(),
+        }
+    }
+
     /// The release line.
     pub fn line(&self) -> Line {
         self.line
     }
 
-    /// The version as `system.version_short` answers it, e.g. `25.10.7`.
+    /// The version without its prefix, e.g. `25.10.7`.
     pub fn short(&self) -> &str {
         &self.full
     }
 
-    /// Everything `GET /api/versions` lists. Code reading: `main.py`, 25.10.7 and 26.0.
-    pub fn api_versions(&self) -> Vec<String> {
-        let patch: u32 = match self.line {
-            Line::V25_04 => 0,
-            Line::V25_10 => self
-                .full
-                .rsplit('.')
-                .next()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0),
-            Line::V26 => u32::MAX,
-        };
-        let mut all: Vec<String> = ["v25.04.0", "v25.04.1", "v25.04.2", "v25.10.0"]
-            .iter()
-            .map(|&text| text.to_owned())
-            .collect();
-        if self.line == Line::V25_04 {
-            all.pop();
-        }
-        // Code reading: the API directories of 25.10.x came with these patch levels.
-        for (name, since) in [
-            ("v25.10.1", 1),
-            ("v25.10.2", 2),
-            ("v25.10.3", 4),
-            ("v25.10.4", 4),
-            ("v25.10.5", 5),
-        ] {
-            if patch >= since {
-                all.push(name.to_owned());
-            }
-        }
-        if self.line == Line::V26 {
-            all.push("v26.0.0".to_owned());
-        }
-        all
-    }
-
-    /// Whether the WebSocket may be opened at `/api/<name>`: `current` or a served version whose
-    /// shapes are those of the current one. Older shapes are not converted.
-    pub fn serves(&self, name: &str) -> bool {
-        let own = match self.line {
-            Line::V25_04 => "v25.04.2",
-            Line::V25_10 => "v25.10.",
-            Line::V26 => "v26.",
-        };
-        name == "current"
-            || (name.starts_with(own) && self.api_versions().iter().any(|known| known == name))
-    }
-
-    /// Error traces list stack frames up to 25.10. Recorded on 25.10.7 and 26.0.0-BETA.3.
-    pub fn traces_have_frames(&self) -> bool {
-        self.line != Line::V26
-    }
-
-    /// A running VM is refused (errno 16) by `vm.delete` without `force`; before, it is powered off.
-    /// Code reading: `vm.delete`, 26 after BETA.3 against 25.10.7.
-    pub fn refuses_to_delete_active_vm(&self) -> bool {
-        self.line == Line::V26 && self.full != "26.0.0-BETA.3"
-    }
-
-    /// `vm.delete` of a running VM destroys its zvols first and stops it then, without a question.
-    /// Code reading: `vm.delete`, 26.0.0-BETA.1 to BETA.3.
-    pub fn destroys_before_stopping(&self) -> bool {
-        self.line == Line::V26 && self.full == "26.0.0-BETA.3"
-    }
-
-    /// The firmware of a VM that names none. Recorded on 25.04.2.6, with secure boot as without, and
-    /// on 25.10.7.
-    pub fn default_firmware(&self, secure: bool) -> &'static str {
-        match (self.line, secure) {
-            (Line::V25_04, _) => "OVMF_CODE.fd",
-            (_, true) => "OVMF_CODE_4M.secboot.fd",
-            (_, false) => "OVMF_CODE_4M.fd",
+    /// As `system.version` answers it. Recorded on 24.10.2.5 and 25.04.2.6.
+    pub fn long(&self) -> String {
+        match self.line {
+            Line::V24_10 => format!("TrueNAS-SCALE-{}", self.full),
+            _ => format!("TrueNAS-{}", self.full),
         }
     }
 
-    /// `vm.delete` answers null instead of true. Recorded on 26.0.0-BETA.3.
-    pub fn delete_answers_null(&self) -> bool {
-        self.line == Line::V26
+    /// Whether this is that line or a newer one.
+    fn since(&self, line: Line) -> bool {
+        self.line >= line
     }
 
-    /// `vm.device.nic_attach_choices` is two lists instead of a map. Recorded on both lines.
-    pub fn nic_choices_are_lists(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// A NIC without a MAC gets one that is stored. Recorded on both lines.
-    pub fn stores_generated_mac(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// A SPICE display with equal ports, null included, is refused. Code reading: 26 display device.
-    pub fn refuses_equal_display_ports(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// The default of `suspend_on_snapshot`. Code reading: 26.0.0-BETA.3 VM model.
-    pub fn suspend_on_snapshot(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// `domain_state` of a VM that never ran is null. Recorded on 26.0.0-BETA.3.
-    pub fn domain_state_is_null_before_first_start(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// A recursive destroy takes clones along, and failures are swallowed. Code reading: 26
-    /// `zfs/destroy_impl.py`.
-    pub fn destroys_clones(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// Plain calls of a closed connection are cancelled. Code reading: 26 JSON-RPC handler.
-    pub fn cancels_calls_on_close(&self) -> bool {
-        self.line == Line::V26
-    }
-
-    /// `auth.login_ex` takes SCRAM. Recorded on 26.0.0-BETA.3.
-    pub fn has_scram(&self) -> bool {
-        !matches!(self.line, Line::V25_04 | Line::V25_10)
-    }
-
-    /// A login may ask for a token to come back with. Recorded on 26.0.0-BETA.3.
-    pub fn hands_out_reconnect_tokens(&self) -> bool {
-        self.has_scram()
-    }
-
-    /// Right credentials of an account without API privilege answer `DENIED` instead of `AUTH_ERR`.
-    /// Recorded on 25.10.7 and 26.0.0-BETA.3.
-    pub fn denies_by_name(&self) -> bool {
-        self.has_scram()
-    }
-
-    /// `auth.mechanism_choices` works before login. Recorded on 25.10.7 and 26.0.0-BETA.3.
-    pub fn lists_mechanisms_before_login(&self) -> bool {
-        self.has_scram()
-    }
-
-    /// A revoked API key answers `AUTH_ERR` instead of `EXPIRED`. Code reading: 26 API key plugin;
-    /// recorded on 25.10.7 too, so every modelled line does.
-    pub fn revoked_key_answer(&self) -> &'static str {
-        "AUTH_ERR"
-    }
-
-    /// An ISO must not lie in a pool's root dataset. Code reading: 25.10.1 CD-ROM device.
-    pub fn refuses_iso_in_root_dataset(&self) -> bool {
-        self.line != Line::V25_04 && self.full != "25.10.0"
-    }
-
-    /// Events carry the whole VM entry. Code reading: 26 VM events.
-    pub fn events_carry_full_entry(&self) -> bool {
-        self.line == Line::V26
+    /// Whether this is a beta of 26, up to BETA.3.
+    fn is_beta_of_26(&self) -> bool {
+        self.full == "26.0.0-BETA.3"
     }
 }
 
@@ -267,20 +134,33 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_modelled_is_refused_with_the_reason() {
-        for asked in ["24.10", "25.04", "25.04.1", "27", "x", "25.10.77"] {
+        for asked in ["24.04", "25.04", "25.04.3", "28", "x", "25.10.77"] {
             let error = asked.parse::<Version>().unwrap_err().to_string();
             assert!(
-                error.contains(asked) && error.contains("use 25.04.2"),
+                error.contains(asked) && error.contains("25.04.2"),
                 "{error}"
             );
         }
     }
 
     #[test]
-    fn api_versions_grow_with_the_patch_level() {
-        let names = |text: &str| text.parse::<Version>().unwrap().api_versions();
-        assert!(!names("25.10.0").contains(&"v25.10.1".to_owned()));
-        assert!(names("25.10.7").contains(&"v25.10.5".to_owned()));
-        assert!(names("26").contains(&"v26.0.0".to_owned()));
+    fn every_line_can_be_asked_for_by_its_short_name() {
+        let line = |text: &str| text.parse::<Version>().unwrap().line();
+        assert_eq!(line("24.10"), Line::V24_10);
+        assert_eq!(
+            (line("25.04.0"), line("25.04.1")),
+            (Line::V25_04_0, Line::V25_04_0)
+        );
+        assert_eq!(line("25.04.2"), Line::V25_04);
+        assert_eq!(line("25.10.0"), Line::V25_10);
+        assert_eq!((line("26"), line("26.0.0-BETA.3")), (Line::V26, Line::V26));
+        assert_eq!(line("27"), Line::V27);
+    }
+
+    #[test]
+    fn the_name_of_a_version_has_the_prefix_of_its_line() {
+        let long = |text: &str| text.parse::<Version>().unwrap().long();
+        assert_eq!(long("24.10"), "TrueNAS-SCALE-24.10.2.5");
+        assert_eq!(long("25.04.2"), "TrueNAS-25.04.2.6");
     }
 }

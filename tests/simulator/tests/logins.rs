@@ -304,6 +304,12 @@ async fn expired_accounts_and_keys_say_so_and_only_to_who_knows_the_secret() {
     assert_eq!(response(&mut client, wrong).await, "AUTH_ERR");
     let key = api_key(running.api_key());
     assert_eq!(response(&mut client, key).await, "EXPIRED");
+
+    // No code is asked for then.
+    let two_factor = TwoFactor::with_code("424242");
+    let running = start(world().two_factor("viewer", two_factor).expired("viewer")).await;
+    let mut client = Client::connect(&running).await;
+    assert_eq!(response(&mut client, password("viewer")).await, "EXPIRED");
 }
 
 #[tokio::test]

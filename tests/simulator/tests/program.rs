@@ -83,9 +83,12 @@ fn the_help_names_every_effect_and_a_wrong_script_is_refused() {
 
 #[test]
 fn a_version_or_world_that_is_not_understood_is_refused_with_a_reason() {
-    let output = program().args(["--truenas", "24.10"]).output().unwrap();
+    let output = program().args(["--truenas", "24.04"]).output().unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("use 25.04.2, 25.10"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("use 24.10, 25.04.0, 25.04.1, 25.04.2, 25.10")
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let world = folder.path().join("world.yaml");

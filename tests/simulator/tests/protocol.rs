@@ -24,9 +24,14 @@ async fn versions_are_listed_without_login_and_other_paths_are_unknown() {
         "{versions}"
     );
     assert!(
-        http(&running, "GET /websocket")
+        http(&running, "GET /websocket/shell")
             .await
             .starts_with("HTTP/1.1 404")
+    );
+    assert!(
+        http(&running, "GET /websocket")
+            .await
+            .starts_with("HTTP/1.1 400")
     );
     assert!(
         http(&running, "GET /api/v99.0.0")

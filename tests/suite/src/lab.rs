@@ -39,6 +39,15 @@ pub struct Lab {
     secrets: Vec<String>,
 }
 
+/// The version of tests that hold for every version: `TNVM_MATRIX_VERSION`, else the default one.
+///
+/// # Panics
+/// When no such version is simulated.
+pub fn version() -> Version {
+    let asked = std::env::var("TNVM_MATRIX_VERSION").ok();
+    asked.map_or_else(Version::default, |asked| asked.parse().unwrap())
+}
+
 impl Default for Lab {
     fn default() -> Self {
         Self::new()
@@ -54,6 +63,11 @@ impl Lab {
     /// The default world with changes.
     pub fn of(change: impl FnOnce(WorldBuilder) -> WorldBuilder) -> Self {
         Self::on(Version::default(), change)
+    }
+
+    /// The default world of the version that is asked for.
+    pub fn of_any() -> Self {
+        Self::on(version(), |world| world)
     }
 
     /// The default world of a version, with changes.

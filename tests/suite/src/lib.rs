@@ -18,6 +18,6 @@ mod ran;
 
 pub use background::Background;
 pub use hosts::Hosts;
-pub use lab::Lab;
+pub use lab::{Lab, version};
 pub use paths::{plugin, root, target};
 pub use ran::Ran;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
 use crate::truenas::method::Method;
+use crate::truenas::profile;
 
 impl Client {
     /// Names of the interfaces that a NIC may attach to, bridges first where the server tells
@@ -14,7 +15,7 @@ impl Client {
     /// As any call.
     pub async fn nic_choices(&self) -> Result<Vec<String>, CallError> {
         let answer = self.call(Method::NicChoices, Vec::new()).await?;
-        self.profile().nic_choices(&answer).ok_or_else(|| {
+        profile::nic_choices(&answer).ok_or_else(|| {
             CallError::protocol(Method::NicChoices, "the answer is not a map of interfaces")
         })
     }

@@ -5,11 +5,12 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::query::{Query, read};
+use super::query::Query;
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
 use crate::truenas::limits;
 use crate::truenas::method::Method;
+use crate::truenas::profile::{self, Profile};
 
 /// A device as the server shows it.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -43,9 +44,15 @@ impl DeviceEntry {
         self.attributes.get("dtype").and_then(Value::as_str)
     }
 
+    /// From a row of the server, wherever it has `dtype`.
+    fn read(mut row: Value) -> Result<Self, serde_json::Error> {
+        profile::inside(&mut row);
+        serde_json::from_value(row)
+    }
+
     pub(super) fn read_leniently(row: Value, vm: u64) -> Option<Self> {
         let id = row.get("id").cloned();
-        serde_json::from_value(row)
+        Self::read(row)
             .inspect_err(|_| {
                 tracing::warn!(vm.id = vm, device.id = ?id, "left out a device that cannot be read");
             })
@@ -54,7 +61,7 @@ impl DeviceEntry {
 }
 
 /// What is to change about a device. Which of the two objects is sent is a matter of the server's
-/// version: 25.10 and newer merge `changed` into what they have, 25.04.2 wants `whole`.
+/// version: some merge `changed` into what they have, others want `whole`.
 #[derive(Clone, Default, PartialEq)]
 pub struct DeviceChange {
     /// The attributes that change, with their new values; without any, only the order changes.
@@ -82,7 +89,7 @@ pub const MASK: &str = "********";
 
 impl DeviceChange {
     /// The second argument of `vm.device.update`.
-    fn argument(self, partially: bool) -> Result<Value, CallError> {
+    fn argument(self, profile: &Profile) -> Result<Value, CallError> {
         let method = Method::DeviceUpdate;
         let mut argument = Map::new();
         if let Some(order) = self.order {
@@ -97,7 +104,7 @@ impl DeviceChange {
             return Err(CallError::FixedAttribute { method, attribute });
         }
         let raw = self.whole.get("dtype").and_then(Value::as_str) == Some("RAW");
-        let mut attributes = if partially {
+        let mut attributes = if profile.updates_device_partially() {
             self.changed
         } else {
             // What is not in `changed` was read from the server. A new value may well be asterisks.
@@ -115,7 +122,7 @@ impl DeviceChange {
             // Not stored, but checked at every update: without it the file must not exist yet.
             attributes.entry("exists").or_insert(Value::Bool(true));
         }
-        argument.insert("attributes".into(), Value::Object(attributes));
+        argument.extend(profile.with_attributes(attributes));
         Ok(Value::Object(argument))
     }
 }
@@ -141,9 +148,14 @@ impl Client {
         attributes: Map<String, Value>,
         order: u32,
     ) -> Result<DeviceEntry, CallError> {
-        let device = json!({"vm": vm, "attributes": attributes, "order": order});
-        let answer = self.call(Method::DeviceCreate, vec![device]).await?;
-        read(Method::DeviceCreate, answer)
+        let mut device = self.profile().new_device(attributes);
+        device.insert("vm".into(), json!(vm));
+        device.insert("order".into(), json!(order));
+        let method = Method::DeviceCreate;
+        let answer = self.call(method, vec![Value::Object(device)]).await?;
+        DeviceEntry::read(answer).map_err(|error| {
+            CallError::protocol(method, format!("the answer cannot be read: {error}"))
+        })
     }
 
     /// Changes a device. Attributes that do not change keep their values; a running VM gets the
@@ -154,7 +166,7 @@ impl Client {
     /// [`CallError::Refused`] names the field; [`CallError::NotFound`] when there is no such
     /// device; as any call otherwise.
     pub async fn update_device(&self, id: u64, change: DeviceChange) -> Result<(), CallError> {
-        let argument = change.argument(self.profile().updates_device_partially())?;
+        let argument = change.argument(self.profile())?;
         self.call(Method::DeviceUpdate, vec![json!(id), argument])
             .await
             .map(drop)
@@ -190,6 +202,14 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::release::Release;
+
+    /// A version that replaces all attributes, one that wants them all, one that merges.
+    const LINES: [&str; 3] = ["24.10.2", "25.04.2", "25.10.7"];
+
+    fn argument(change: DeviceChange, version: &str) -> Result<Value, CallError> {
+        change.argument(&Profile::new(Release::of_text(version)))
+    }
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().expect("an object").clone()
@@ -206,27 +226,31 @@ mod tests {
 
     #[test]
     fn where_attributes_are_merged_only_what_changes_is_sent() {
-        let argument = display().argument(true).expect("an argument");
-        assert_eq!(
-            argument,
-            json!({"attributes": {"port": 5912}, "order": 1003})
-        );
+        let sent = argument(display(), "25.10.7").expect("an argument");
+        assert_eq!(sent, json!({"attributes": {"port": 5912}, "order": 1003}));
     }
 
     #[test]
     fn where_they_are_replaced_everything_is_sent() {
         let whole = display().whole;
-        let argument = display().argument(false).expect("an argument");
-        assert_eq!(argument, json!({"attributes": whole, "order": 1003}));
+        let sent = argument(display(), "25.04.2").expect("an argument");
+        assert_eq!(sent, json!({"attributes": whole, "order": 1003}));
+        let mut whole = display().whole;
+        let dtype = whole.shift_remove("dtype");
+        let sent = argument(display(), "24.10.2").expect("an argument");
+        assert_eq!(
+            sent,
+            json!({"dtype": dtype, "attributes": whole, "order": 1003})
+        );
     }
 
     #[test]
     fn without_a_changed_attribute_only_the_order_is_sent() {
-        for partially in [true, false] {
+        for version in LINES {
             let mut change = display();
             change.changed.clear();
-            let argument = change.argument(partially).expect("an argument");
-            assert_eq!(argument, json!({"order": 1003}));
+            let sent = argument(change, version).expect("an argument");
+            assert_eq!(sent, json!({"order": 1003}));
         }
     }
 
@@ -234,16 +258,21 @@ mod tests {
     fn a_mask_that_was_read_is_never_written_back() {
         let mut change = display();
         change.whole.insert("password".into(), json!(MASK));
-        let error = change.clone().argument(false).expect_err("a mask");
+        for version in ["24.10.2", "25.04.2"] {
+            let error = argument(change.clone(), version).expect_err("a mask");
+            assert!(
+                matches!(&error, CallError::MaskedSecret { attribute, .. } if attribute == "password"),
+                "{error:?}"
+            );
+            assert!(!error.may_have_run());
+        }
         assert!(
-            matches!(&error, CallError::MaskedSecret { attribute, .. } if attribute == "password"),
-            "{error:?}"
+            argument(change.clone(), "25.10.7").is_ok(),
+            "it is not sent"
         );
-        assert!(!error.may_have_run());
-        assert!(change.clone().argument(true).is_ok(), "it is not sent");
         // The same characters as the new password are the user's business.
         change.changed.insert("password".into(), json!(MASK));
-        assert!(change.argument(false).is_ok());
+        assert!(argument(change, "24.10.2").is_ok());
     }
 
     #[test]
@@ -252,16 +281,16 @@ mod tests {
         change
             .whole
             .insert("list".into(), json!([{"secret": MASK}]));
-        assert!(change.argument(false).is_err());
+        assert!(argument(change, "25.04.2").is_err());
     }
 
     #[test]
     fn the_serial_of_a_disk_is_not_changed() {
-        for partially in [true, false] {
+        for version in LINES {
             let mut change = display();
             change.changed.insert("serial".into(), json!("x"));
             assert!(matches!(
-                change.argument(partially),
+                argument(change, version),
                 Err(CallError::FixedAttribute { .. })
             ));
         }
@@ -269,14 +298,14 @@ mod tests {
 
     #[test]
     fn the_file_of_a_raw_device_exists() {
-        for partially in [true, false] {
+        for version in LINES {
             let change = DeviceChange {
                 changed: object(json!({"boot": true})),
                 whole: object(json!({"dtype": "RAW", "path": "/mnt/tank/x", "boot": true})),
                 order: None,
             };
-            let argument = change.argument(partially).expect("an argument");
-            assert_eq!(argument.pointer("/attributes/exists"), Some(&json!(true)));
+            let sent = argument(change, version).expect("an argument");
+            assert_eq!(sent.pointer("/attributes/exists"), Some(&json!(true)));
         }
     }
 

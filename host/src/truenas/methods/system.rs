@@ -1,12 +1,32 @@
-//! What the machine has left.
+//! What the machine can do and has left.
 
+use serde::Deserialize;
 use serde_json::json;
 
+use super::query::read;
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
 use crate::truenas::method::Method;
 
+#[derive(Deserialize)]
+struct Virtualization {
+    supported: bool,
+    #[serde(default)]
+    error: Option<String>,
+}
+
 impl Client {
+    /// Why the machine can run no VMs, in the server's words; none where it can.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn missing_virtualization(&self) -> Result<Option<String>, CallError> {
+        let method = Method::VmVirtualization;
+        let found: Virtualization = read(method, self.call(method, Vec::new()).await?)?;
+        let why = || found.error.unwrap_or_else(|| "KVM is not there".to_owned());
+        Ok((!found.supported).then(why))
+    }
+
     /// Bytes of memory that VMs can still be started with, without overcommitting.
     ///
     /// # Errors

@@ -69,8 +69,8 @@ Fault script (YAML or JSON, a list; every call goes through it and the first ent
 
 /// Run a simulated TrueNAS
 ///
-/// It speaks JSON-RPC 2.0 over WebSocket at /api/current and answers GET /api/versions. The default
-/// world has the pools `tank` and `storage`, some bridges and ISO files, and the user `truenas_admin`
+/// It speaks JSON-RPC 2.0 over WebSocket at /api/current and answers GET /api/versions; 24.10 speaks
+/// the legacy protocol at /websocket alone, which the others do too. The default world has the pools `tank` and `storage`, some bridges and ISO files, and the user `truenas_admin`
 /// with the password `secret`. Nothing outlives the program. Ctrl-C ends it.
 #[derive(Debug, Parser)]
 #[command(name = "tnvm-simulator", version, after_long_help = FORMATS)]
@@ -79,7 +79,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
 
-    /// Which TrueNAS to be: 25.04.2, 25.10, 25.10.0 to 25.10.9, or 26
+    /// Which TrueNAS to be: 24.10, 25.04.0, 25.04.1, 25.04.2, 25.10, 25.10.0 to 25.10.9, 26,
+    /// 26.0.0-BETA.3, or 27
+    ///
+    /// 25.04.0 and 25.04.1 have no VMs.
     #[arg(long, value_name = "VERSION", default_value = "25.10")]
     pub(super) truenas: Version,
 

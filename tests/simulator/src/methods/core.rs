@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::method::{Access, Context, Method, Progress, Run, Step};
-use super::query::{self, QUERY};
+use super::query::{self, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::jobs::JobState;
 use crate::json::{number, object, word};
 use crate::random;
-use crate::schema::{Default, Field, INT, Model, TEXT, Type, check_params};
+use crate::schema::{Checker, Default, Field, INT, Model, TEXT, Type};
+use crate::version::Line;
 
 /// How often `core.job_wait` looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -26,6 +27,14 @@ static OPTIONS: Model = Model {
     closed: false,
     rule: None,
 };
+/// Schema: 25.04.2.
+static OPTIONS_25_04: Model = Model {
+    name: "CoreSetOptionsOptions",
+    fields: &[Field::absent("py_exceptions", Type::Bool)],
+    closed: false,
+    rule: None,
+};
+static SET_OPTIONS_25_04: &[Field] = &[Field::required("options", Type::Object(&OPTIONS_25_04))];
 static SET_OPTIONS: &[Field] = &[Field::required("options", Type::Object(&OPTIONS))];
 static EVENT: &[Field] = &[Field::required("event", TEXT)];
 static SUBSCRIPTION: &[Field] = &[Field::required("id_", TEXT)];
@@ -46,20 +55,32 @@ static BULK: &[Field] = &[
 
 pub(super) const METHODS: &[Method] = &[
     Method::read("core.ping", &[], &[], |_, _| Ok(json!("pong"))).open(Access::Anonymous),
-    Method::read("core.set_options", &[], SET_OPTIONS, set_options).open(Access::Free),
-    Method::read("core.subscribe", &[], EVENT, subscribe),
-    Method::read("core.unsubscribe", &[], SUBSCRIPTION, unsubscribe),
-    Method::read("core.get_jobs", &[], QUERY, get_jobs),
+    Method::read("core.set_options", &[], SET_OPTIONS, set_options)
+        .open(Access::Free)
+        .since(Line::V25_10),
+    Method::read("core.set_options", &[], SET_OPTIONS_25_04, set_options)
+        .open(Access::Free)
+        .since(Line::V25_04_0)
+        .until(Line::V25_04),
+    Method::read("core.subscribe", &[], EVENT, subscribe).since(Line::V25_04_0),
+    Method::read("core.unsubscribe", &[], SUBSCRIPTION, unsubscribe).since(Line::V25_04_0),
+    Method::read("core.get_jobs", &[], QUERY, get_jobs)
+        .old(OLD_QUERY)
+        .old_in_25_04(),
     Method::read("core.get_methods", &[], GET_METHODS, get_methods),
-    Method::write("core.job_abort", &[], ID, job_abort),
+    Method::write("core.job_abort", &[], ID, job_abort).old_in_25_04(),
     Method::steps("core.job_wait", &[], ID, job_wait)
         .job(|_| None)
-        .looking_only(),
-    Method::steps("core.bulk", &[], BULK, bulk).job(|_| None),
+        .looking_only()
+        .old_in_25_04(),
+    Method::steps("core.bulk", &[], BULK, bulk)
+        .job(|_| None)
+        .old_in_25_04(),
 ];
 
 fn set_options(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let given = object(params, 0);
+    let py_exceptions_only = context.state.world.version.has_legacy_jobs_only();
     let Some(session) = context.session_mut() else {
         return Ok(Value::Null);
     };
@@ -68,9 +89,12 @@ fn set_options(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Fai
             *option = flag;
         }
     };
+    set(&mut session.py_exceptions, "py_exceptions");
+    if py_exceptions_only {
+        return Ok(Value::Null);
+    }
     set(&mut session.legacy_jobs, "legacy_jobs");
     set(&mut session.private_methods, "private_methods");
-    set(&mut session.py_exceptions, "py_exceptions");
     Ok(json!({
         "legacy_jobs": session.legacy_jobs, "private_methods": session.private_methods,
         "py_exceptions": session.py_exceptions,
@@ -100,12 +124,19 @@ fn get_jobs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
         return Err(Failure::not_authenticated());
     };
     let only = (!login.role.is_full()).then_some(login.user.as_str());
-    query::answer(context.state.jobs.rows(only), params, 0, "filters")
+    query::answer(
+        Checker::of_storage(&context.state.world.version),
+        context.state.jobs.rows(only),
+        params,
+        0,
+        "filters",
+    )
 }
 
 fn get_methods(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let service = params.first().and_then(Value::as_str);
-    let methods = super::names(&context.state.world.version).filter(|method| {
+    let version = context.state.world.version.clone();
+    let methods = super::names(&version).filter(|method| {
         service.is_none_or(|service| {
             method
                 .name
@@ -115,12 +146,13 @@ fn get_methods(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Fai
     });
     let map: Map<String, Value> = methods
         .map(|method| {
-            let accepts: Vec<Value> = method.params.iter().map(|field| json!({"_name_": field.name})).collect();
-            let roles: &[&str] = match method.access {
+            let accepts: Vec<Value> = method.params(&version).iter().map(|field| json!({"_name_": field.name})).collect();
+            let access = method.access(&version);
+            let roles: &[&str] = match access {
                 Access::Roles(roles) => roles,
                 _ => &[],
             };
-            let anonymous = !matches!(method.access, Access::Roles(_));
+            let anonymous = !matches!(access, Access::Roles(_));
             (method.name.to_owned(), json!({
                 "description": null, "accepts": accepts, "returns": [], "job": method.job.is_some(),
                 "roles": roles, "no_auth_required": anonymous,
@@ -133,7 +165,11 @@ fn get_methods(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Fai
 fn job_abort(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let id = number(params, 0);
     if context.state.jobs.get(id).is_none() {
-        return Err(no_job(id));
+        return Err(if context.state.world.version.leaks_missing_job() {
+            Failure::exception("KeyError", id.to_string())
+        } else {
+            no_job(id)
+        });
     }
     if let Some(event) = context.state.jobs.abort(id) {
         context.state.world.emit(event);
@@ -173,15 +209,20 @@ fn bulk(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) ->
         .unwrap_or_default();
     let mut results = Vec::new();
     for (position, list) in lists.iter().enumerate() {
-        let outcome = check_params(
-            method.params,
-            list.as_array().map(Vec::as_slice).unwrap_or_default(),
-        )
-        .and_then(|checked| run_through(method, context, &checked));
+        let given = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let outcome = method
+            .check(&version, given)
+            .and_then(|checked| run_through(method, context, &checked));
         results.push(match outcome {
-            Ok(result) => json!({"job_id": null, "error": null, "result": result}),
-            Err(failure) => json!({"job_id": null, "error": failure.reason(), "result": null}),
+            Ok(result) => json!({"result": result, "error": null}),
+            Err(failure) => json!({"result": null, "error": failure.bare()}),
         });
+        if let (true, Some(last)) = (
+            version.tells_message_ids(),
+            results.last_mut().and_then(Value::as_object_mut),
+        ) {
+            last.insert("job_id".into(), Value::Null);
+        }
         let percent = u32::try_from(position * 100 / lists.len()).unwrap_or(0);
         let note = format!("{position} / {}", lists.len());
         if let Some(event) = progress

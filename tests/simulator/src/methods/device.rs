@@ -3,11 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NUMBER, QUERY};
+use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
+use super::shape::Rows;
 use super::vm_info::same;
 use crate::errors::Failure;
 use crate::json::{int, number, object, word};
-use crate::rules::{DEVICE_ATTRIBUTES, USB_CONTROLLERS, device, display, nic};
+use crate::rules::{
+    DEVICE_ATTRIBUTES, DEVICE_ATTRIBUTES_25_04, DEVICE_ATTRIBUTES_27, DTYPES, USB_CONTROLLERS,
+    device, display, nic,
+};
 use crate::schema::{Default, Field, INT, Model, Type};
 use crate::version::Line;
 use crate::world::InterfaceKind;
@@ -16,14 +20,22 @@ const READ: &[&str] = &["VM_DEVICE_READ"];
 const WRITE: &[&str] = &["VM_DEVICE_WRITE"];
 const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_DEVICE_READ"];
 
-static CREATE: Model = Model::closed(
-    "VMDeviceCreateArgs",
-    &[
-        Field::required("attributes", DEVICE_ATTRIBUTES),
-        Field::required("vm", INT),
-        Field::with("order", Type::Nullable(&INT), Default::Null),
-    ],
-);
+macro_rules! create {
+    ($attributes:expr) => {
+        Model::closed(
+            "VMDeviceCreateArgs",
+            &[
+                Field::required("attributes", $attributes),
+                Field::required("vm", INT),
+                Field::with("order", Type::Nullable(&INT), Default::Null),
+            ],
+        )
+    };
+}
+
+static CREATE: Model = create!(DEVICE_ATTRIBUTES);
+static CREATE_25_04: Model = create!(DEVICE_ATTRIBUTES_25_04);
+static CREATE_27: Model = create!(DEVICE_ATTRIBUTES_27);
 static UPDATE: Model = Model::closed(
     "VMDeviceUpdate",
     &[
@@ -38,7 +50,7 @@ static UPDATE: Model = Model::closed(
 static UPDATE_25_04: Model = Model::closed(
     "VMDeviceUpdate",
     &[
-        Field::absent("attributes", DEVICE_ATTRIBUTES),
+        Field::absent("attributes", DEVICE_ATTRIBUTES_25_04),
         Field::absent("vm", INT),
         Field::absent("order", Type::Nullable(&INT)),
     ],
@@ -52,6 +64,14 @@ static DELETE: Model = Model::closed(
     ],
 );
 static CREATE_PARAMS: &[Field] = &[Field::required("vm_device_create", Type::Object(&CREATE))];
+static CREATE_PARAMS_25_04: &[Field] = &[Field::required(
+    "vm_device_create",
+    Type::Object(&CREATE_25_04),
+)];
+static CREATE_PARAMS_27: &[Field] = &[Field::required(
+    "vm_device_create",
+    Type::Object(&CREATE_27),
+)];
 static UPDATE_PARAMS: &[Field] = &[
     Field::required("id", INT),
     Field::required("vm_device_update", Type::Object(&UPDATE)),
@@ -64,6 +84,44 @@ static DELETE_PARAMS: &[Field] = &[
     Field::required("id", INT),
     Field::with("options", Type::Object(&DELETE), Default::EmptyObject),
 ];
+static OLD_CREATE: Model = Model::closed(
+    "",
+    &[
+        Field::required("dtype", Type::OneOf(&DTYPES)),
+        Field::required("vm", INT),
+        Field::with("attributes", Type::Dict, Default::EmptyObject),
+        Field::with("order", Type::Nullable(&INT), Default::Null),
+    ],
+);
+static OLD_UPDATE: Model = Model::closed(
+    "",
+    &[
+        Field::absent("dtype", Type::OneOf(&DTYPES)),
+        Field::absent("vm", INT),
+        Field::absent("attributes", Type::Dict),
+        Field::absent("order", Type::Nullable(&INT)),
+    ],
+);
+static OLD_CREATE_PARAMS: &[Field] = &[Field::required(
+    "vmdevice_create",
+    Type::Object(&OLD_CREATE),
+)];
+static OLD_UPDATE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with(
+        "vm_device_update",
+        Type::Object(&OLD_UPDATE),
+        Default::EmptyObject,
+    ),
+];
+static OLD_DELETE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with(
+        "vm_device_delete",
+        Type::Object(&DELETE),
+        Default::EmptyObject,
+    ),
+];
 static DEVICE: &[Field] = &[Field::required(
     "device",
     Type::Text {
@@ -73,13 +131,20 @@ static DEVICE: &[Field] = &[Field::required(
 )];
 
 pub(super) const METHODS: &[Method] = &[
-    Method::read("vm.device.query", READ, QUERY, query_devices),
-    Method::read("vm.device.get_instance", READ, BY_NUMBER, get_instance),
-    Method::write("vm.device.create", WRITE, CREATE_PARAMS, create),
-    Method::write("vm.device.update", WRITE, UPDATE_PARAMS_25_04, update).only(&[Line::V25_04]),
-    Method::write("vm.device.update", WRITE, UPDATE_PARAMS, update)
-        .only(&[Line::V25_10, Line::V26]),
-    Method::write("vm.device.delete", WRITE, DELETE_PARAMS, delete),
+    Method::read("vm.device.query", READ, QUERY, query_devices).old(OLD_QUERY),
+    Method::read("vm.device.get_instance", READ, BY_NUMBER, get_instance).old(OLD_BY_NUMBER),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS_25_04, create)
+        .old(OLD_CREATE_PARAMS)
+        .until(Line::V25_04),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS, create)
+        .since(Line::V25_10)
+        .until(Line::V26),
+    Method::write("vm.device.create", WRITE, CREATE_PARAMS_27, create).since(Line::V27),
+    Method::write("vm.device.update", WRITE, UPDATE_PARAMS_25_04, update)
+        .old(OLD_UPDATE_PARAMS)
+        .until(Line::V25_04),
+    Method::write("vm.device.update", WRITE, UPDATE_PARAMS, update).since(Line::V25_10),
+    Method::write("vm.device.delete", WRITE, DELETE_PARAMS, delete).old(OLD_DELETE_PARAMS),
     Method::read("vm.device.disk_choices", CHOICES, &[], disk_choices),
     Method::read(
         "vm.device.nic_attach_choices",
@@ -109,8 +174,7 @@ pub(super) const METHODS: &[Method] = &[
         &[],
         pci_choices,
     ),
-    Method::read("vm.device.pptdev_choices", CHOICES, &[], pci_choices)
-        .only(&[Line::V25_04, Line::V25_10]),
+    Method::read("vm.device.pptdev_choices", CHOICES, &[], pci_choices).until(Line::V25_10),
     Method::read("vm.device.passthrough_device", READ, DEVICE, pci_device),
     Method::read("vm.device.iommu_enabled", READ, &[], |context, _| {
         Ok(json!(!context.state.world.pci.is_empty()))
@@ -119,14 +183,13 @@ pub(super) const METHODS: &[Method] = &[
 
 fn query_devices(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let secrets = context.sees_secrets();
-    let rows = context
-        .state
-        .world
+    let world = &context.state.world;
+    let rows = world
         .devices
         .values()
-        .map(|found| device::entry(found, secrets))
+        .map(|found| device::entry(&world.version, found, secrets))
         .collect();
-    query::answer(rows, params, 0, "filters")
+    query::answer_shaped(&world.version, Rows::Devices, rows, params)
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
@@ -134,19 +197,23 @@ fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Fa
 }
 
 fn entry(context: &Context<'_>, id: i64) -> Result<Value, Failure> {
-    Ok(device::entry(
-        device::find(&context.state.world, id)?,
-        context.sees_secrets(),
-    ))
+    let world = &context.state.world;
+    let found = device::find(world, id)?;
+    Ok(device::entry(&world.version, found, context.sees_secrets()))
 }
 
 fn create(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let data = object(params, 0);
-    let attributes = data
+    let mut attributes = data
         .get("attributes")
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
+    if let Some(dtype) = data.get("dtype") {
+        // 24.10: the type stands beside the attributes, and only there.
+        device::refuse_inner_dtype(&attributes)?;
+        attributes.insert("dtype".into(), dtype.clone());
+    }
     let vm = int(&data, "vm").unwrap_or_default();
     let id = device::create(
         &mut context.state.world,

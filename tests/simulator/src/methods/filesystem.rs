@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, OPTIONS_TYPE};
+use super::query::{self, OLD_FILTERS, OLD_OPTIONS_TYPE, OPTIONS_TYPE};
 use crate::errors::{EINVAL, ENOENT, ENOTDIR, Failure};
 use crate::json::word;
-use crate::schema::{Default, Field, Type};
+use crate::schema::{Checker, Default, Field, Type};
 use crate::world::machine::now_seconds;
 use crate::world::{World, pool_of};
 
@@ -31,10 +31,15 @@ static LIST: &[Field] = &[
     Field::with("query_filters", Type::List(&Type::Any), Default::EmptyList),
     Field::with("query_options", OPTIONS_TYPE, Default::EmptyObject),
 ];
+static OLD_LIST: &[Field] = &[
+    PATH,
+    Field::with("query-filters", OLD_FILTERS, Default::EmptyList),
+    Field::with("query-options", OLD_OPTIONS_TYPE, Default::EmptyObject),
+];
 
 pub(super) const METHODS: &[Method] = &[
     Method::read("filesystem.stat", READ, ONE_PATH, stat),
-    Method::read("filesystem.listdir", READ, LIST, listdir),
+    Method::read("filesystem.listdir", READ, LIST, listdir).old(OLD_LIST),
     Method::read("filesystem.statfs", READ, ONE_PATH, statfs),
 ];
 
@@ -84,7 +89,13 @@ fn listdir(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure
         .iter()
         .filter_map(|name| describe(world, &format!("{}/{name}", path.trim_end_matches('/'))))
         .collect();
-    query::answer(rows, params, 1, "query_filters")
+    query::answer(
+        Checker::of(&world.version),
+        rows,
+        params,
+        1,
+        "query_filters",
+    )
 }
 
 fn statfs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NAME, QUERY};
+use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{flag, object, word};
-use crate::schema::{Default, Field, Model, Type};
+use crate::schema::{Checker, Default, Field, Model, Type};
 use crate::world::{Interface, InterfaceKind};
 
 const READ: &[&str] = &["NETWORK_INTERFACE_READ"];
@@ -34,10 +34,20 @@ static CHOICES_PARAMS: &[Field] = &[Field::with(
 
 pub(super) const METHODS: &[Method] = &[
     Method::read("interface.query", READ, QUERY, |context, params| {
-        query::answer(rows(context), params, 0, "filters")
-    }),
-    Method::read("interface.get_instance", READ, BY_NAME, get_instance),
-    Method::read("interface.choices", READ, CHOICES_PARAMS, choices),
+        query::answer(
+            Checker::of_storage(&context.state.world.version),
+            rows(context),
+            params,
+            0,
+            "filters",
+        )
+    })
+    .old(OLD_QUERY)
+    .old_in_25_04(),
+    Method::read("interface.get_instance", READ, BY_NAME, get_instance)
+        .old(OLD_BY_NAME)
+        .old_in_25_04(),
+    Method::read("interface.choices", READ, CHOICES_PARAMS, choices).old_in_25_04(),
 ];
 
 /// Name and label of an interface in a map of choices.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    auth, core, dataset, device, filesystem, interface, pool, snapshot, system, vm, vm_info,
+    auth, auth_legacy, core, dataset, device, disk_image, filesystem, interface, pool, snapshot,
+    system, vm, vm_info, zfs_resource,
 };
 use crate::errors::Failure;
-use crate::schema::Field;
+use crate::schema::{Checker, Field};
 use crate::session::{Login, Session};
 use crate::state::{ConnectionId, State};
 use crate::version::{Line, Version};
@@ -16,14 +17,18 @@ use crate::version::{Line, Version};
 /// A method of the server.
 pub(crate) struct Method {
     pub(crate) name: &'static str,
-    pub(crate) params: &'static [Field],
-    pub(crate) access: Access,
+    params: &'static [Field],
+    /// The same as the older schema system names and checks them, where it does so differently.
+    old_params: Option<&'static [Field]>,
+    /// The last line that checks it by the older schema system.
+    last_old: Line,
+    access: Access,
     /// Whether it changes anything beyond the session.
     pub(crate) mutates: bool,
     /// Whether it is a job; jobs with the same answer of the function run one after the other.
     pub(crate) job: Option<JobLock>,
-    /// The release lines that have it in this form; none stands for all.
-    pub(crate) lines: &'static [Line],
+    /// The first and the last release line that have it in this form.
+    lines: (Line, Line),
     pub(crate) run: Run,
 }
 
@@ -83,10 +88,12 @@ impl Method {
         Self {
             name,
             params,
+            old_params: None,
+            last_old: Line::V24_10,
             access: Access::Roles(roles),
             mutates: false,
             job: None,
-            lines: &[],
+            lines: (Line::V24_10, Line::V27),
             run: Run::Now(run),
         }
     }
@@ -101,10 +108,12 @@ impl Method {
         Self {
             name,
             params,
+            old_params: None,
+            last_old: Line::V24_10,
             access: Access::Roles(roles),
             mutates: true,
             job: None,
-            lines: &[],
+            lines: (Line::V24_10, Line::V27),
             run: Run::Now(run),
         }
     }
@@ -119,10 +128,12 @@ impl Method {
         Self {
             name,
             params,
+            old_params: None,
+            last_old: Line::V24_10,
             access: Access::Roles(roles),
             mutates: true,
             job: None,
-            lines: &[],
+            lines: (Line::V24_10, Line::V27),
             run: Run::Steps(run),
         }
     }
@@ -145,10 +156,71 @@ impl Method {
         self
     }
 
-    /// The same in these release lines only.
-    pub(crate) const fn only(mut self, lines: &'static [Line]) -> Self {
-        self.lines = lines;
+    /// The same with the parameters of the older schema system.
+    pub(crate) const fn old(mut self, params: &'static [Field]) -> Self {
+        self.old_params = Some(params);
         self
+    }
+
+    /// The same of a service that 25.04 still checks by the older schema system (schema: 25.04.2, where
+    /// jobs, pools, datasets, snapshots, interfaces and `system.*` are such).
+    pub(crate) const fn old_in_25_04(mut self) -> Self {
+        self.last_old = Line::V25_04;
+        self
+    }
+
+    /// The same in this release line and newer ones.
+    pub(crate) const fn since(mut self, first: Line) -> Self {
+        self.lines.0 = first;
+        self
+    }
+
+    /// The same up to this release line.
+    pub(crate) const fn until(mut self, last: Line) -> Self {
+        self.lines.1 = last;
+        self
+    }
+
+    /// The same in this release line alone.
+    pub(crate) const fn only(mut self, line: Line) -> Self {
+        self.lines = (line, line);
+        self
+    }
+
+    /// Who checks its parameters in a version.
+    fn checker(&self, version: &Version) -> Checker {
+        if version.line() <= self.last_old {
+            Checker::Old
+        } else {
+            Checker::Models
+        }
+    }
+
+    /// The parameters in a version.
+    pub(crate) fn params(&self, version: &Version) -> &'static [Field] {
+        match (self.old_params, self.checker(version)) {
+            (Some(old), Checker::Old) => old,
+            _ => self.params,
+        }
+    }
+
+    /// Checks parameters as a version does, and answers them complete.
+    pub(crate) fn check(&self, version: &Version, params: &[Value]) -> Result<Vec<Value>, Failure> {
+        // Recorded on 24.10.2.5, 25.04.2.6, 26.0.0-BETA.3 and 27: `vm.create` without any parameter.
+        if params.is_empty() && self.name.ends_with(".create") {
+            let text = "CRUDService.create() missing 1 required positional argument: 'data'";
+            return Err(Failure::exception("TypeError", text));
+        }
+        self.checker(version).params(self.params(version), params)
+    }
+
+    /// Who may call it in a version.
+    pub(crate) fn access(&self, version: &Version) -> Access {
+        if version.pings_after_login_only() && self.name == "core.ping" {
+            Access::Roles(&[])
+        } else {
+            self.access
+        }
     }
 }
 
@@ -171,16 +243,20 @@ impl Context<'_> {
     /// Whether the caller may see secrets of VMs and their devices: full administrators, and who may
     /// change devices (code reading: secret fields, 25.04+).
     pub(crate) fn sees_secrets(&self) -> bool {
-        self.login()
-            .is_some_and(|login| login.role.is_full() || login.may(&["VM_DEVICE_WRITE"]))
+        !self.state.world.version.masks_secrets()
+            || self
+                .login()
+                .is_some_and(|login| login.role.is_full() || login.may(&["VM_DEVICE_WRITE"]))
     }
 }
 
-const NAMESPACES: [&[Method]; 11] = [
+const NAMESPACES: [&[Method]; 14] = [
     auth::METHODS,
+    auth_legacy::METHODS,
     core::METHODS,
     dataset::METHODS,
     device::METHODS,
+    disk_image::METHODS,
     filesystem::METHODS,
     interface::METHODS,
     pool::METHODS,
@@ -188,11 +264,18 @@ const NAMESPACES: [&[Method]; 11] = [
     system::METHODS,
     vm::METHODS,
     vm_info::METHODS,
+    zfs_resource::METHODS,
 ];
 
 /// The method of that name in a version.
 pub(crate) fn find(version: &Version, name: &str) -> Option<&'static Method> {
     all(version).find(|method| method.name == name)
+}
+
+/// Whether a version has any method beside the given one in its service.
+pub(crate) fn has_service(version: &Version, name: &str) -> bool {
+    let service = |name: &str| name.rsplit_once('.').map(|(service, _)| service.to_owned());
+    all(version).any(|method| service(method.name) == service(name))
 }
 
 /// All methods of a version.
@@ -202,8 +285,10 @@ pub(crate) fn names(version: &Version) -> impl Iterator<Item = &'static Method> 
 
 fn all(version: &Version) -> impl Iterator<Item = &'static Method> {
     let line = version.line();
+    let has_vms = version.has_vms();
     NAMESPACES
         .into_iter()
         .flatten()
-        .filter(move |method| method.lines.is_empty() || method.lines.contains(&line))
+        .filter(move |method| (method.lines.0..=method.lines.1).contains(&line))
+        .filter(move |method| has_vms || !method.name.starts_with("vm."))
 }

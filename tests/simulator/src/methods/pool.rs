@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::method::{Context, Method};
-use super::query::{self, BY_NUMBER, QUERY};
+use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::number;
+use crate::schema::Checker;
 use crate::world::{Pool, World};
 
 const READ: &[&str] = &["POOL_READ"];
@@ -14,13 +15,18 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("pool.query", READ, QUERY, |context, params| {
         let world = &context.state.world;
         query::answer(
+            Checker::of_storage(&world.version),
             world.pools.iter().map(|pool| entry(world, pool)).collect(),
             params,
             0,
             "filters",
         )
-    }),
-    Method::read("pool.get_instance", READ, BY_NUMBER, get_instance),
+    })
+    .old(OLD_QUERY)
+    .old_in_25_04(),
+    Method::read("pool.get_instance", READ, BY_NUMBER, get_instance)
+        .old(OLD_BY_NUMBER)
+        .old_in_25_04(),
 ];
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

@@ -10,10 +10,7 @@ const GENERAL: &[&str] = &["SYSTEM_GENERAL_READ"];
 
 pub(super) const METHODS: &[Method] = &[
     Method::read("system.version", &[], &[], |context, _| {
-        Ok(json!(format!(
-            "TrueNAS-{}",
-            context.state.world.version.short()
-        )))
+        Ok(json!(context.state.world.version.long()))
     }),
     Method::read("system.version_short", &[], &[], |context, _| {
         Ok(json!(context.state.world.version.short()))
@@ -22,7 +19,7 @@ pub(super) const METHODS: &[Method] = &[
         "system.product_type",
         &["SYSTEM_PRODUCT_READ"],
         &[],
-        |_, _| Ok(json!("COMMUNITY_EDITION")),
+        |context, _| Ok(json!(context.state.world.version.product_type())),
     ),
     Method::read("system.ready", GENERAL, &[], |_, _| Ok(json!(true))),
     Method::read("system.state", GENERAL, &[], |_, _| Ok(json!("READY"))),
@@ -40,7 +37,7 @@ fn info(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
     let world = &context.state.world;
     let now = now_seconds();
     Ok(json!({
-        "version": world.version.short(), "buildtime": date(1_755_850_000), "hostname": world.hostname,
+        "version": world.version.in_system_info(), "buildtime": date(1_755_850_000), "hostname": world.hostname,
         "physmem": world.memory, "model": "Simulated CPU", "cores": world.cores, "physical_cores": world.cores / 2,
         "loadavg": [0.1, 0.1, 0.1], "uptime": "1:00:00", "uptime_seconds": 3600.0, "system_serial": "SIMULATED",
         "system_product": "tnvm-simulator", "system_product_version": "1", "license": null,

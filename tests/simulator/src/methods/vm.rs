@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::method::{Context, Method, Progress, Step};
-use super::query::{self, BY_NUMBER, QUERY};
+use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
+use super::shape::Rows;
 use crate::errors::Failure;
 use crate::json::{flag, int, number, object};
 use crate::rules::{models, power, vm};
@@ -16,34 +17,40 @@ const READ: &[&str] = &["VM_READ"];
 const WRITE: &[&str] = &["VM_WRITE"];
 
 pub(super) const METHODS: &[Method] = &[
-    Method::read("vm.query", READ, QUERY, query_vms),
-    Method::read("vm.get_instance", READ, BY_NUMBER, get_instance),
+    Method::read("vm.query", READ, QUERY, query_vms).old(OLD_QUERY),
+    Method::read("vm.get_instance", READ, BY_NUMBER, get_instance).old(OLD_BY_NUMBER),
     Method::read("vm.status", READ, models::ID, status),
     Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS, create)
-        .only(&[Line::V25_04, Line::V25_10]),
-    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_26, create).only(&[Line::V26]),
-    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS_25_04, update).only(&[Line::V25_04]),
-    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS, update)
-        .only(&[Line::V25_10, Line::V26]),
-    Method::steps("vm.delete", WRITE, models::VM_DELETE_PARAMS, delete),
+        .old(models::OLD_VM_CREATE_PARAMS)
+        .until(Line::V25_10),
+    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_26, create).only(Line::V26),
+    Method::write("vm.create", WRITE, models::VM_CREATE_PARAMS_27, create).since(Line::V27),
+    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS_25_04, update)
+        .old(models::OLD_VM_UPDATE_PARAMS)
+        .until(Line::V25_04),
+    Method::write("vm.update", WRITE, models::VM_UPDATE_PARAMS, update).since(Line::V25_10),
+    Method::steps("vm.delete", WRITE, models::VM_DELETE_PARAMS, delete)
+        .old(models::OLD_VM_DELETE_PARAMS),
     Method::steps("vm.start", WRITE, models::VM_START_PARAMS, start),
     Method::steps("vm.stop", WRITE, models::VM_STOP_PARAMS, stop).job(stop_lock),
     Method::steps("vm.restart", WRITE, models::ID, restart).job(restart_lock),
     Method::write("vm.poweroff", WRITE, models::ID, poweroff),
     Method::write("vm.suspend", WRITE, models::ID, suspend),
     Method::write("vm.resume", WRITE, models::ID, resume),
-    Method::write("vm.clone", WRITE, models::VM_CLONE_PARAMS, clone),
+    Method::write("vm.reset", WRITE, models::ID, reset).since(Line::V27),
+    Method::write("vm.clone", WRITE, models::VM_CLONE_PARAMS, clone)
+        .old(models::OLD_VM_CLONE_PARAMS),
 ];
 
 fn query_vms(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let secrets = context.sees_secrets();
     let world = &context.state.world;
-    let rows = world
+    let rows: Vec<Value> = world
         .vms
         .values()
         .map(|found| vm::entry(world, found, secrets))
         .collect();
-    query::answer(rows, params, 0, "filters")
+    query::answer_shaped(&world.version, Rows::Vms, rows, params)
 }
 
 fn get_instance(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
@@ -65,7 +72,7 @@ fn status(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure>
     let id = number(params, 0);
     match world.vms.get(&id) {
         Some(found) => Ok(vm::status(&world.version, found)),
-        None if world.version.line() == Line::V26 => Err(Failure::not_found("VM", &id.to_string())),
+        None if world.version.uses_pylibvirt() => Err(Failure::not_found("VM", &id.to_string())),
         None => Err(Failure::exception("MatchNotFound", "MatchNotFound()")),
     }
 }
@@ -209,6 +216,12 @@ fn suspend(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure
 
 fn resume(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     power::resume(&mut context.state.world, number(params, 0)).map(|()| Value::Null)
+}
+
+/// The domain begins anew, with what it was started with. Schema: 27.0.0.
+fn reset(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
+    let world = &context.state.world;
+    power::check_running(world, number(params, 0)).map(|()| Value::Null)
 }
 
 fn clone(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {

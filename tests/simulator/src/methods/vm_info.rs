@@ -7,12 +7,14 @@ use super::method::{Context, Method};
 use crate::errors::Failure;
 use crate::json::{number, text, word};
 use crate::random;
-use crate::rules::{display, memory, models, vm};
-use crate::schema::{Default, Field, Type};
+use crate::rules::{display, memory, models, power, vm};
+use crate::schema::{Default, Field, TEXT, Type};
 use crate::version::Line;
 
 const READ: &[&str] = &["VM_READ"];
 const CHOICES: &[&str] = &["READONLY_ADMIN", "VM_READ"];
+/// Schema: 27.0.0.
+static ARCH: &[Field] = &[Field::with("arch", TEXT, Default::Text("x86_64"))];
 static OVERCOMMIT: &[Field] = &[Field::with("overcommit", Type::Bool, Default::Bool(false))];
 
 pub(super) const METHODS: &[Method] = &[
@@ -24,7 +26,32 @@ pub(super) const METHODS: &[Method] = &[
     }),
     Method::read("vm.cpu_model_choices", CHOICES, &[], |_, _| {
         Ok(same(&vm::CPU_MODELS))
-    }),
+    })
+    .until(Line::V26),
+    Method::read("vm.cpu_model_choices", CHOICES, ARCH, |_, params| {
+        Ok(match word(params, 0) {
+            "aarch64" => same(&vm::ARM_MODELS),
+            _ => same(&vm::CPU_MODELS),
+        })
+    })
+    .since(Line::V27),
+    Method::read("vm.bootloader_aavmf_choices", CHOICES, &[], |_, _| {
+        Ok(same(&vm::ARM_FIRMWARE))
+    })
+    .since(Line::V27),
+    // Code reading: it asks the guest's agent, and guests of this world have none.
+    Method::read(
+        "vm.get_guest_network_interfaces",
+        READ,
+        models::ID,
+        |context, params| {
+            power::check_running(&context.state.world, number(params, 0))?;
+            Err(Failure::fault(
+                "Guest agent is not responding: QEMU guest agent is not connected",
+            ))
+        },
+    )
+    .since(Line::V27),
     Method::read(
         "vm.guest_architecture_and_machine_choices",
         CHOICES,
@@ -102,9 +129,8 @@ pub(super) fn same<T: AsRef<str>>(words: &[T]) -> Value {
     Value::Object(map)
 }
 
-fn machines(_: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
-    let map: Map<String, Value> = vm::MACHINES
-        .iter()
+fn machines(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
+    let map: Map<String, Value> = vm::machines(&context.state.world.version)
         .map(|(arch, machines)| ((*arch).to_owned(), json!(machines)))
         .collect();
     Ok(Value::Object(map))
@@ -124,7 +150,7 @@ fn display_devices(context: &mut Context<'_>, params: &[Value]) -> Result<Value,
         .devices_of(id)
         .filter(|device| device.dtype() == "DISPLAY")
         .map(|device| {
-            let mut entry = crate::rules::device::entry(device, secrets);
+            let mut entry = crate::rules::device::entry(&world.version, device, secrets);
             if let Some(attributes) = entry.get_mut("attributes").and_then(Value::as_object_mut) {
                 let configured = !text(attributes, "password").is_empty();
                 attributes.insert("password_configured".into(), json!(configured));
@@ -163,8 +189,9 @@ fn display_web_uri(context: &mut Context<'_>, params: &[Value]) -> Result<Value,
 fn console(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let world = &context.state.world;
     let found = vm::find(world, number(params, 0))?;
-    Ok(match world.version.line() {
-        Line::V25_04 | Line::V25_10 => json!(format!("{}_{}", found.id, found.name())),
-        Line::V26 => json!(text(&found.config, "uuid")),
+    Ok(if world.version.uses_pylibvirt() {
+        json!(text(&found.config, "uuid"))
+    } else {
+        json!(format!("{}_{}", found.id, found.name()))
     })
 }

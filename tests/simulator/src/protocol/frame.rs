@@ -1,52 +1,16 @@
-//! One frame in, one frame out.
+//! JSON-RPC 2.0 as the server speaks it: one frame in, one frame out.
 
 use serde_json::{Value, json};
 
+use super::conversation::{Incoming, Request};
+use super::{MAX_IN_FLIGHT, too_long};
 use crate::errors::Failure;
-
-/// Longest message before login, in characters.
-const MAX_ANONYMOUS: usize = 8192;
-/// Longest message after login, in characters.
-const MAX_AUTHENTICATED: usize = 65_536;
-/// Calls that run at once on a connection; others wait.
-pub(crate) const MAX_RUNNING: usize = 10;
-/// Calls in flight on a connection, waiting ones included; the next is refused.
-pub(crate) const MAX_IN_FLIGHT: usize = 20;
-/// How a binary frame closes the connection.
-pub(crate) const BINARY_REFUSED: (u16, &str) = (
-    1003,
-    "Invalid websocket message type: <WSMsgType.BINARY: 2>",
-);
-
-/// What a text frame turns out to be.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Incoming {
-    /// A call. Without an id nobody hears of its end.
-    Call(Request),
-    /// Not a call; answer this.
-    Refused(Value),
-    /// Not a call, and nothing to answer.
-    Ignored,
-    /// Close the connection.
-    Close(u16, &'static str),
-}
-
-/// A call.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Request {
-    pub(crate) id: Option<Value>,
-    pub(crate) method: String,
-    pub(crate) params: Vec<Value>,
-}
+use crate::world::Event;
 
 /// Reads a text frame.
-pub(crate) fn read(text: &str, authenticated: bool) -> Incoming {
-    let length = text.chars().count();
-    if authenticated && length > MAX_AUTHENTICATED {
-        return Incoming::Close(1009, "Max message length is 64 kB");
-    }
-    if !authenticated && length > MAX_ANONYMOUS {
-        return Incoming::Close(1007, "Anonymous connection max message length is 8 kB");
+pub(super) fn read(text: &str, authenticated: bool) -> Incoming {
+    if let Some((code, why)) = too_long(text, authenticated) {
+        return Incoming::Close(code, why.into());
     }
     let message: Value = match serde_json::from_str(text) {
         Ok(message) => message,
@@ -97,27 +61,40 @@ pub(crate) fn read(text: &str, authenticated: bool) -> Incoming {
 }
 
 /// The answer to a call that worked.
-pub(crate) fn result(id: &Value, result: &Value) -> Value {
+pub(super) fn result(id: &Value, result: &Value) -> Value {
     json!({"jsonrpc": "2.0", "result": result, "id": id})
 }
 
 /// The answer to a call that was refused.
-pub(crate) fn failed(id: &Value, failure: &Failure, frames: bool) -> Value {
+pub(super) fn failed(id: &Value, failure: &Failure, frames: bool) -> Value {
     json!({"jsonrpc": "2.0", "error": failure.to_json(frames), "id": id})
 }
 
 /// The answer to a method nobody knows.
-pub(crate) fn method_unknown(id: &Value) -> Value {
+pub(super) fn method_unknown(id: &Value) -> Value {
     refusal(-32601, "Method does not exist", id)
 }
 
 /// The answer to one call too many.
-pub(crate) fn too_many(id: &Value) -> Value {
+pub(super) fn too_many(id: &Value) -> Value {
     refusal(
         -32000,
         &format!("Maximum number of concurrent calls ({MAX_IN_FLIGHT}) has exceeded"),
         id,
     )
+}
+
+/// The frame of an event. Recorded on 25.10.7: `collection_update` with an object as parameters.
+pub(super) fn notification(event: &Event) -> Value {
+    let mut params = json!({"msg": event.kind, "collection": event.collection, "id": event.id});
+    if let Some(params) = params.as_object_mut() {
+        for (key, value) in [("fields", &event.fields), ("extra", &event.extra)] {
+            if let Some(value) = value {
+                params.insert(key.into(), value.clone());
+            }
+        }
+    }
+    json!({"jsonrpc": "2.0", "method": "collection_update", "params": params})
 }
 
 fn refusal(code: i64, message: &str, id: &Value) -> Value {
@@ -131,7 +108,7 @@ mod tests {
     fn check(text: &str, code: Option<i64>) {
         let found = match read(text, true) {
             Incoming::Refused(answer) => answer["error"]["code"].as_i64(),
-            Incoming::Ignored | Incoming::Call(_) | Incoming::Close(..) => None,
+            _ => None,
         };
         assert_eq!(found, code, "{text}");
     }

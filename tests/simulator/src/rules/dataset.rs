@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::dataset_models::CREATE_PARAMS;
+use super::dataset_models::{CREATE_PARAMS, CREATE_PARAMS_26, OLD_CREATE_PARAMS, dataset_name};
 use super::{dataset_entry, destroy};
 use crate::errors::{ENOENT, Failure};
 use crate::json::{Object, flag, int, text};
-use crate::schema::check_params;
+use crate::schema::Checker;
 use crate::world::{Dataset, Event, Kind, World, parent_of, pool_of};
 
 /// Properties that `create` and `update` pass on to ZFS by the same name.
@@ -33,7 +33,13 @@ const PASSED_ON: [&str; 18] = [
 
 /// Checks against the schema, then creates; for callers that are not methods themselves.
 pub(crate) fn create_checked(world: &mut World, data: &Value) -> Result<Value, Failure> {
-    let checked = check_params(CREATE_PARAMS, std::slice::from_ref(data))?;
+    let checker = Checker::of_storage(&world.version);
+    let fields = match checker {
+        Checker::Models if world.version.tells_datasets_apart() => CREATE_PARAMS_26,
+        Checker::Models => CREATE_PARAMS,
+        Checker::Old => OLD_CREATE_PARAMS,
+    };
+    let checked = checker.params(fields, std::slice::from_ref(data))?;
     create(world, &crate::json::object(&checked, 0))
 }
 
@@ -43,6 +49,11 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     let invalid = |attribute: &str, why: String| {
         Failure::invalid(format!("pool_dataset_create.{attribute}"), why)
     };
+    let old = Checker::of_storage(&world.version) == Checker::Old;
+    // Recorded on 24.10.2.5 and 25.04.2.6: `@` in the name. Later versions look with their schema.
+    if old && dataset_name(&name).is_some() {
+        return Err(invalid("name", "Invalid dataset name".into()));
+    }
     let Some(parent) = parent_of(&name) else {
         return Err(invalid(
             "name",
@@ -50,6 +61,16 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         ));
     };
     let is_volume = text(data, "type") == "VOLUME";
+    // Recorded on 25.04.2.6; later versions have a model for each kind.
+    if old && is_volume && int(data, "volsize").is_none() {
+        let why = "This field is required for VOLUME";
+        return Err(invalid("volsize", why.into()));
+    }
+    // Recorded on 25.04.2.6, for a missing pool too.
+    if old && !flag(data, "create_ancestors") && !world.datasets.contains_key(parent) {
+        let why = "Parent dataset does not exist for specified name";
+        return Err(invalid("name", why.into()));
+    }
     if world.pool(pool_of(&name)).is_none() {
         return Err(invalid(
             "name",
@@ -101,9 +122,13 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         Kind::Filesystem
     };
     if world.datasets.contains_key(&name) {
-        return Err(Failure::fault(format!(
-            "Failed to create dataset: cannot create '{name}': dataset already exists"
-        )));
+        return Err(Failure::fault(if world.version.uses_pylibzfs() {
+            format!(
+                "Failed to create dataset {name}: [EZFS_EXISTS]: zfs_create() failed - cannot create '{name}': dataset already exists"
+            )
+        } else {
+            format!("Failed to create dataset: cannot create '{name}': dataset already exists")
+        }));
     }
     let mut dataset = Dataset::new(&name, kind);
     if !is_volume {
@@ -116,6 +141,11 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         )));
     }
     set_properties(&mut dataset, data);
+    if world.version.forgets_user_properties() {
+        let comments = text(data, "comments").to_owned();
+        dataset.user_properties.clear();
+        dataset.user_properties.insert("comments".into(), comments);
+    }
     let mut above = Some(parent);
     while let Some(ancestor) = above {
         world
@@ -198,8 +228,7 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
     if !world.datasets.contains_key(id) {
         return Err(Failure::not_found("PoolDataset", id));
     }
-    let line = world.version.line();
-    if line == crate::version::Line::V26
+    if world.version.uses_pylibzfs()
         && !flag(options, "recursive")
         && world.snapshots_of(id).next().is_some()
     {

@@ -145,7 +145,87 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
     if options.extra_flag("snapshots", false) {
         all.insert("snapshots".into(), Value::Array(snapshots));
     }
+    if world.version.shows_zfs_texts() {
+        as_zfs_shows(&mut all, is_volume);
+    }
+    if world.version.uses_pylibzfs() {
+        as_pylibzfs_shows(&mut all);
+    }
     Value::Object(all)
+}
+
+/// Values as ZFS writes them, and what ever was chosen, the members about encryption. Recorded on
+/// 24.10.2.5 and 25.04.2.6.
+fn as_zfs_shows(entry: &mut Map<String, Value>, is_volume: bool) {
+    for (name, property) in entry.iter_mut() {
+        let Some(property) = property.as_object_mut() else {
+            continue;
+        };
+        let raw = property.get("rawvalue").cloned().unwrap_or_default();
+        if let Some(short) = property
+            .get("value")
+            .and_then(Value::as_str)
+            .and_then(as_zfs_writes)
+        {
+            property.insert("value".into(), json!(short));
+        }
+        match name.as_str() {
+            "checksum" | "xattr" => property.insert("parsed".into(), raw),
+            "compressratio" | "origin" => property.insert("value".into(), raw),
+            "pbkdf2iters" | "special_small_block_size" => {
+                property.insert("parsed".into(), json!(0))
+            }
+            _ => None,
+        };
+    }
+    for (key, value) in [
+        ("encrypted", json!(false)),
+        ("encryption_root", Value::Null),
+        ("key_loaded", json!(false)),
+        ("locked", json!(false)),
+    ] {
+        entry.entry(key).or_insert(value);
+    }
+    if is_volume && entry.contains_key("volsize") {
+        entry.insert(
+            "special_small_block_size".into(),
+            shown(json!(0), "0", json!("0"), "DEFAULT"),
+        );
+    }
+    let comments = entry
+        .get_mut("user_properties")
+        .and_then(Value::as_object_mut)
+        .and_then(|properties| properties.shift_remove("comments"));
+    if let Some(comments) = comments {
+        entry.insert("comments".into(), comments);
+    }
+}
+
+/// Recorded on 26.0.0-BETA.3 and 27.
+fn as_pylibzfs_shows(entry: &mut Map<String, Value>) {
+    if entry.contains_key("volsize") || entry.contains_key("special_small_block_size") {
+        entry.insert(
+            "special_small_block_size".into(),
+            shown(json!(0), "0", json!("0"), "DEFAULT"),
+        );
+    }
+    if entry.contains_key("volsize")
+        && let Some(reservation) = entry
+            .get_mut("refreservation")
+            .and_then(Value::as_object_mut)
+    {
+        reservation.insert("source".into(), json!("LOCAL"));
+    }
+}
+
+/// `1 GiB` as ZFS writes it: `1G`.
+fn as_zfs_writes(text: &str) -> Option<String> {
+    if let Some(bytes) = text.strip_suffix(" bytes") {
+        return Some(bytes.to_owned());
+    }
+    let (number, unit) = text.split_once(' ')?;
+    let letter = unit.strip_suffix("iB")?;
+    Some(format!("{number}{letter}"))
 }
 
 /// User properties by name. What is set on a dataset shows on everything below it, with its source,
@@ -333,5 +413,13 @@ mod tests {
         assert_eq!(humanized(1_073_684_480), "1023.95 MiB");
         assert_eq!(humanized(98_304), "96 KiB");
         assert_eq!(humanized(0), "0 bytes");
+    }
+
+    #[test]
+    fn older_versions_show_what_zfs_writes() {
+        assert_eq!(as_zfs_writes("1 GiB").as_deref(), Some("1G"));
+        assert_eq!(as_zfs_writes("1023.95 MiB").as_deref(), Some("1023.95M"));
+        assert_eq!(as_zfs_writes("0 bytes").as_deref(), Some("0"));
+        assert_eq!(as_zfs_writes("LZ4"), None);
     }
 }

@@ -84,9 +84,9 @@ const USER_PROPERTY_UPDATES: Type = Type::List(&Type::Object(&USER_PROPERTY_UPDA
 
 /// Members of both models, then those given.
 macro_rules! create_model {
-    ($name:literal, $($more:expr),+ $(,)?) => {
+    ($name:literal, $name_type:expr, $($more:expr),+ $(,)?) => {
         Model::closed($name, &[
-            Field::required("name", Type::Checked(dataset_name)),
+            Field::required("name", $name_type),
             Field::with("comments", TEXT, INHERIT),
             Field::with("sync", SYNC, INHERIT),
             Field::absent("snapdev", SNAPDEV),
@@ -118,6 +118,7 @@ macro_rules! create_model {
 
 static CREATE_FILESYSTEM: Model = create_model!(
     "PoolDatasetCreateFilesystem",
+    Type::Checked(dataset_name),
     Field::with(
         "type",
         Type::OneOf(&["FILESYSTEM"]),
@@ -134,6 +135,7 @@ static CREATE_FILESYSTEM: Model = create_model!(
 
 static CREATE_VOLUME: Model = create_model!(
     "PoolDatasetCreateVolume",
+    Type::Checked(dataset_name),
     Field::with("type", Type::OneOf(&["VOLUME"]), Default::Text("VOLUME")),
     Field::absent("force_size", Type::Bool),
     Field::absent("sparse", Type::Bool),
@@ -181,10 +183,66 @@ static DELETE: Model = Model::closed(
     &[Field::flag("recursive"), Field::flag("force")],
 );
 
+/// Schema: 24.10, one model for both kinds.
+static OLD_CREATE: Model = create_model!(
+    "",
+    TEXT,
+    Field::with(
+        "type",
+        Type::OneOf(&["FILESYSTEM", "VOLUME"]),
+        Default::Text("FILESYSTEM")
+    ),
+    Field::absent("aclmode", ACLMODE),
+    Field::absent("acltype", ACLTYPE),
+    Field::absent("atime", ON_OFF),
+    Field::absent("casesensitivity", CASES),
+    Field::absent("quota", QUOTA),
+    Field::absent("refquota", QUOTA),
+    Field::absent("recordsize", TEXT),
+    Field::absent("force_size", Type::Bool),
+    Field::absent("sparse", Type::Bool),
+    Field::absent("volsize", INT),
+    Field::absent("volblocksize", BLOCKS),
+);
+
+/// `pool.dataset.create` of 24.10.
+pub(crate) static OLD_CREATE_PARAMS: &[Field] = &[Field::required(
+    "pool_dataset_create",
+    Type::Object(&OLD_CREATE),
+)];
+/// `pool.dataset.update` of 24.10.
+pub(crate) static OLD_UPDATE_PARAMS: &[Field] = &[
+    Field::required("id", TEXT),
+    Field::with(
+        "pool_dataset_update",
+        Type::Object(&UPDATE),
+        Default::EmptyObject,
+    ),
+];
+/// `pool.dataset.delete` of 24.10.
+pub(crate) static OLD_DELETE_PARAMS: &[Field] = &[
+    Field::required("id", TEXT),
+    Field::with(
+        "dataset_delete",
+        Type::Object(&DELETE),
+        Default::EmptyObject,
+    ),
+];
 /// `pool.dataset.create`
 pub(crate) static CREATE_PARAMS: &[Field] = &[Field::required(
     "data",
     Type::Union(&[&CREATE_FILESYSTEM, &CREATE_VOLUME]),
+)];
+/// The same from 26 on: told apart by `type`, which may be left out.
+pub(crate) static CREATE_PARAMS_26: &[Field] = &[Field::required(
+    "data",
+    Type::Told {
+        tag: "type",
+        models: &[
+            ("FILESYSTEM", &CREATE_FILESYSTEM),
+            ("VOLUME", &CREATE_VOLUME),
+        ],
+    },
 )];
 /// `pool.dataset.update`
 pub(crate) static UPDATE_PARAMS: &[Field] = &[
@@ -198,12 +256,12 @@ pub(crate) static DELETE_PARAMS: &[Field] = &[
 ];
 
 /// Recorded on 25.10.7: `pool.dataset.create` with `@` in the name; the other letters by code reading.
-fn dataset_name(name: &str) -> Option<&'static str> {
+pub(super) fn dataset_name(name: &str) -> Option<String> {
     let fits = |part: &str| {
         part.chars()
             .all(|letter| letter.is_ascii_alphanumeric() || "_-.: ".contains(letter))
             && !part.ends_with(' ')
     };
     let valid = name.chars().count() <= 200 && name.trim_start_matches('/').split('/').all(fits);
-    (!valid).then_some("Please provide a valid dataset name according to ZFS standards")
+    (!valid).then(|| "Please provide a valid dataset name according to ZFS standards".to_owned())
 }

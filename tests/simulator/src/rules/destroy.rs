@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::disk::zvol_of;
-use crate::errors::{ENOTEMPTY, Failure};
+use crate::errors::{EFAULT, ENOTEMPTY, Failure};
 use crate::json::text;
 use crate::world::{Dataset, Event, Snapshot, World};
 
@@ -21,6 +21,16 @@ pub(crate) fn destroy(world: &mut World, name: &str, recursive: bool) -> Result<
     }
 }
 
+/// The same, and whatever ZFS refuses is told.
+pub(crate) fn destroy_telling(
+    world: &mut World,
+    name: &str,
+    recursive: bool,
+) -> Result<(), Failure> {
+    let tree = check(world, name, recursive)?;
+    destroy_tree(world, name, tree)
+}
+
 /// What is refused before anything is tried; answers the dataset and all below it.
 fn check(world: &World, name: &str, recursive: bool) -> Result<Vec<String>, Failure> {
     let Some(dataset) = world.datasets.get(name) else {
@@ -31,7 +41,13 @@ fn check(world: &World, name: &str, recursive: bool) -> Result<Vec<String>, Fail
     let tree = world.tree_of(name);
     if !recursive && (tree.len() > 1 || world.snapshots_of(name).next().is_some()) {
         let why = format!("{} has children", kind_of(dataset));
-        return Err(Failure::call(ENOTEMPTY, refusal(name, &why)));
+        // Recorded on 24.10.2.5 and 25.04.2.6: only of a filesystem the server tells it apart.
+        let errno = if dataset.is_volume() {
+            EFAULT
+        } else {
+            ENOTEMPTY
+        };
+        return Err(Failure::call(errno, refusal(name, &why)));
     }
     Ok(tree)
 }
@@ -39,7 +55,7 @@ fn check(world: &World, name: &str, recursive: bool) -> Result<Vec<String>, Fail
 /// Use by a running VM, holds and clones, all by code reading: up to 25.10 holds and dependent
 /// clones stop it (`zfs destroy -r`), 26 releases holds and destroys clones too.
 fn destroy_tree(world: &mut World, name: &str, tree: Vec<String>) -> Result<(), Failure> {
-    if tree.iter().any(|member| is_busy(world, member)) {
+    if tree.iter().any(|member| is_running_from(world, member)) {
         return Err(busy(name));
     }
     let snapshots: Vec<&Snapshot> = tree
@@ -95,7 +111,7 @@ fn refusal(name: &str, why: &str) -> String {
 }
 
 /// Whether a running VM uses the zvol.
-fn is_busy(world: &World, name: &str) -> bool {
+pub(crate) fn is_running_from(world: &World, name: &str) -> bool {
     world.devices.values().any(|device| {
         device.dtype() == "DISK"
             && zvol_of(text(&device.attributes, "path")).as_deref() == Some(name)

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::old_attributes::old_attributes_model;
 use super::{attributes_model, cdrom, disk, display, nic, passthrough, vm};
 use crate::errors::{Complaint, EINVAL, Failure};
 use crate::json::{Object, flag, text};
-use crate::schema::check_object;
+use crate::schema::Checker;
+use crate::version::Version;
 use crate::world::{Device, Event, World};
 
 /// What a device is checked against.
@@ -45,7 +47,8 @@ impl Complaints {
     }
 }
 
-/// `vm.device.create`: `attributes` passed the schema already.
+/// `vm.device.create`: `attributes` passed the schema already, except in 24.10, which looks for the VM
+/// first.
 pub(crate) fn create(
     world: &mut World,
     vm_id: i64,
@@ -53,6 +56,9 @@ pub(crate) fn create(
     mut attributes: Object,
 ) -> Result<i64, Failure> {
     vm::find(world, vm_id)?;
+    if world.version.has_dtype_beside_attributes() {
+        attributes = check_old_attributes(attributes)?;
+    }
     check(
         world,
         &Candidate {
@@ -79,24 +85,20 @@ pub(crate) fn update(world: &mut World, id: i64, changes: &Object) -> Result<(),
     vm::find(world, vm_id)?;
     let mut merged = device.attributes.clone();
     if let Some(given) = changes.get("attributes").and_then(Value::as_object) {
+        if world.version.has_dtype_beside_attributes() {
+            refuse_inner_dtype(given)?;
+            merged.retain(|key, _| key == "dtype");
+        }
         merged.extend(given.clone());
     }
-    let dtype = text(&merged, "dtype").to_owned();
-    let Some(model) = attributes_model(&dtype) else {
-        return Err(Failure::invalid(
-            "attributes.dtype",
-            format!("{dtype:?} is no device type"),
-        ));
-    };
-    // Recorded on 26.0.0-BETA.3: with another type the keys of the old one are unknown.
-    let path = format!("attributes.{dtype}");
-    let mut attributes = check_object(model, &Value::Object(merged), &path)?;
-    if dtype != device.dtype() {
-        return Err(Failure::invalid(
-            "attributes.dtype",
-            "Device type cannot be changed",
-        ));
+    if let Some(dtype) = changes.get("dtype") {
+        merged.insert("dtype".into(), dtype.clone());
     }
+    let mut attributes = if world.version.has_dtype_beside_attributes() {
+        check_old_attributes(merged)?
+    } else {
+        check_merged(world, &device, merged)?
+    };
     let candidate = Candidate {
         vm: vm_id,
         id: Some(id),
@@ -118,6 +120,72 @@ pub(crate) fn update(world: &mut World, id: i64, changes: &Object) -> Result<(),
     reorder(world, id, vm_id, order);
     announce(world, id, "changed");
     Ok(())
+}
+
+fn check_merged(world: &World, device: &Device, merged: Object) -> Result<Object, Failure> {
+    let dtype = text(&merged, "dtype").to_owned();
+    let Some(model) = attributes_model(&world.version, &dtype) else {
+        return Err(Failure::invalid(
+            "attributes.dtype",
+            format!("{dtype:?} is no device type"),
+        ));
+    };
+    // Recorded on 26.0.0-BETA.3: with another type the keys of the old one are unknown. On 25.04.2.6 they
+    // are named alone.
+    let path = if world.version.names_members_alone() {
+        String::new()
+    } else {
+        format!("attributes.{dtype}")
+    };
+    let attributes = Checker::of(&world.version).object(model, &Value::Object(merged), &path)?;
+    if dtype != device.dtype() {
+        return Err(Failure::invalid(
+            "attributes.dtype",
+            "Device type cannot be changed",
+        ));
+    }
+    Ok(attributes)
+}
+
+/// A type among the attributes, which 24.10 does not know there.
+pub(crate) fn refuse_inner_dtype(attributes: &Object) -> Result<(), Failure> {
+    if attributes.contains_key("dtype") {
+        return Err(Failure::invalid("dtype", "Field was not expected"));
+    }
+    Ok(())
+}
+
+/// The attributes of 24.10, kept with their type among them as those of every version are. Recorded on
+/// 24.10.2.5: complaints carry the bare member.
+fn check_old_attributes(mut given: Object) -> Result<Object, Failure> {
+    let dtype = given.shift_remove("dtype").unwrap_or_default();
+    let model = old_attributes_model(dtype.as_str().unwrap_or_default());
+    let Some(model) = model else {
+        return Err(Failure::invalid(
+            "vmdevice_create.dtype",
+            format!("Invalid choice: {dtype}"),
+        ));
+    };
+    let checked = Checker::Old.object(model, &Value::Object(given), "")?;
+    let mut attributes = Object::from_iter([("dtype".to_owned(), dtype)]);
+    attributes.extend(checked);
+    Ok(attributes)
+}
+
+/// Attributes that passed the newest model, as a version keeps them: 24.10 has no serials, and drops
+/// what it has consumed.
+pub(crate) fn as_stored(version: &Version, mut attributes: Object) -> Object {
+    if version.has_dtype_beside_attributes() {
+        let foreign = [
+            "serial",
+            "create_zvol",
+            "zvol_name",
+            "zvol_volsize",
+            "exists",
+        ];
+        attributes.retain(|key, _| !foreign.contains(&key.as_str()));
+    }
+    attributes
 }
 
 /// `vm.device.delete`. Texts recorded on 25.10 line and 26.0.0-BETA.3.
@@ -164,8 +232,15 @@ pub(crate) fn find(world: &World, id: i64) -> Result<&Device, Failure> {
 
 /// The entry of `vm.device.query`. Recorded on 25.10.7; the password is masked for callers that may
 /// not write devices (code reading: secret fields, 25.04+).
-pub(crate) fn entry(device: &Device, show_secrets: bool) -> Value {
+pub(crate) fn entry(version: &Version, device: &Device, show_secrets: bool) -> Value {
     let mut attributes = device.attributes.clone();
+    if version.has_dtype_beside_attributes() {
+        let dtype = attributes.shift_remove("dtype");
+        return json!({
+            "id": device.id, "dtype": dtype, "attributes": attributes, "order": device.shown_order(),
+            "vm": device.vm,
+        });
+    }
     if !show_secrets && attributes.get("password").is_some_and(Value::is_string) {
         attributes.insert("password".into(), json!("********"));
     }
@@ -214,6 +289,7 @@ pub(crate) fn unavailable(world: &World, device: &Device) -> Option<String> {
                 bind.to_owned(),
             )
         }
+        "ISCSI_DISK" => (true, String::new()),
         _ => (
             passthrough::is_usable(world, device),
             passthrough::label(device),
@@ -225,11 +301,13 @@ pub(crate) fn unavailable(world: &World, device: &Device) -> Option<String> {
 fn check(world: &World, candidate: &Candidate<'_>) -> Result<(), Failure> {
     let mut complaints = Complaints::default();
     match text(candidate.attributes, "dtype") {
-        "DISK" => disk::check_disk(world, candidate, &mut complaints),
+        "DISK" => disk::check_disk(world, candidate, &mut complaints)?,
         "RAW" => disk::check_raw(world, candidate, &mut complaints),
         "CDROM" => cdrom::check(world, candidate, &mut complaints)?,
         "NIC" => nic::check(world, candidate, &mut complaints),
         "DISPLAY" => display::check(world, candidate, &mut complaints)?,
+        // The portal is only asked when the VM starts.
+        "ISCSI_DISK" => {}
         _ => passthrough::check(world, candidate, &mut complaints),
     }
     complaints.finish()
@@ -315,12 +393,13 @@ fn announce(world: &mut World, id: i64, kind: &'static str) {
     let Some(device) = world.devices.get(&id) else {
         return;
     };
-    let fields = entry(device, false);
+    let fields =
+        (!world.version.announces_rows_by_id()).then(|| entry(&world.version, device, false));
     world.emit(Event {
         kind,
         collection: "vm.device.query",
         id: json!(id),
-        fields: Some(fields),
+        fields,
         extra: None,
     });
 }

@@ -8,25 +8,38 @@ use super::device::{Candidate, Complaints};
 use crate::errors::{ENOENT, Failure};
 use crate::json::{Object, flag, given, int, text};
 use crate::random;
-use crate::version::Line;
 use crate::world::{World, parent_of, pool_of};
 
 /// Where zvols appear.
 const PREFIX: &str = "/dev/zvol/";
 
 /// DISK. Recorded on 25.10.7 and 26.0.0-BETA.3: `vm.device.create`.
-pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &mut Complaints) {
+pub(super) fn check_disk(
+    world: &World,
+    candidate: &Candidate<'_>,
+    complaints: &mut Complaints,
+) -> Result<(), Failure> {
     let attributes = candidate.attributes;
+    let path = text(attributes, "path");
+    let old = world.version.has_dtype_beside_attributes();
     if flag(attributes, "create_zvol") {
+        // Recorded on 24.10.2.5; the schema of later versions refuses it.
+        if old && !path.is_empty() {
+            let why = "Must not be specified when creating zvol";
+            complaints.add("attributes.path", why);
+        }
         check_new_zvol(world, attributes, complaints);
+    } else if old && path.is_empty() {
+        // Recorded on 24.10.2.5: neither a path nor a new zvol.
+        return Err(Failure::exception("KeyError", "'zvol_name'"));
     } else {
-        let path = text(attributes, "path");
         match zvol_of(path) {
             None => complaints.add(
                 "attributes.path",
-                match world.version.line() {
-                    Line::V25_04 | Line::V25_10 => "Disk path must start with \"/dev/zvol/\"",
-                    Line::V26 => "Disk path must start with '/dev/zvol/'.",
+                if world.version.uses_pylibvirt() {
+                    "Disk path must start with '/dev/zvol/'."
+                } else {
+                    "Disk path must start with \"/dev/zvol/\""
                 },
             ),
             Some(zvol)
@@ -37,11 +50,10 @@ pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &
             {
                 complaints.add_errno(
                     "attributes.path",
-                    match world.version.line() {
-                        Line::V25_04 | Line::V25_10 => {
-                            "Zvol referenced by path does not exist".to_owned()
-                        }
-                        Line::V26 => format!("Zvol ({zvol}) path ({path}) does not exist."),
+                    if world.version.uses_pylibvirt() {
+                        format!("Zvol ({zvol}) path ({path}) does not exist.")
+                    } else {
+                        "Zvol referenced by path does not exist".to_owned()
                     },
                     ENOENT,
                 );
@@ -51,6 +63,7 @@ pub(super) fn check_disk(world: &World, candidate: &Candidate<'_>, complaints: &
     }
     check_sectors(world, attributes, complaints);
     check_serial(candidate, complaints);
+    Ok(())
 }
 
 /// RAW. Recorded on 25.10.7 (pool, creation) and code reading of its device class (existence).
@@ -59,7 +72,11 @@ pub(super) fn check_raw(world: &World, candidate: &Candidate<'_>, complaints: &m
     let path = text(attributes, "path");
     if check_in_pool(world, path, complaints) {
         let found = world.files.contains_key(path);
-        if flag(attributes, "exists") {
+        let exists = attributes
+            .get("exists")
+            .and_then(Value::as_bool)
+            .unwrap_or(world.version.assumes_raw_files_exist());
+        if exists {
             if !found {
                 complaints.add("attributes.path", "Path must exist.");
             }
@@ -104,10 +121,18 @@ pub(super) fn prepare_disk(
             json!(format!("{PREFIX}{}", name.replace(' ', "+"))),
         );
     }
-    attributes.insert("create_zvol".into(), json!(false));
-    attributes.insert("zvol_name".into(), Value::Null);
-    attributes.insert("zvol_volsize".into(), Value::Null);
-    if is_new {
+    for (key, consumed) in [
+        ("create_zvol", json!(false)),
+        ("zvol_name", Value::Null),
+        ("zvol_volsize", Value::Null),
+    ] {
+        if world.version.keeps_consumed_keys() {
+            attributes.insert(key.into(), consumed);
+        } else {
+            attributes.shift_remove(key);
+        }
+    }
+    if is_new && world.version.gives_serials() {
         give_serial(attributes);
     }
     Ok(())
@@ -120,7 +145,10 @@ pub(super) fn prepare_raw(world: &mut World, attributes: &mut Object, is_new: bo
             .files
             .insert(text(attributes, "path").to_owned(), size);
     }
-    if is_new {
+    if !world.version.keeps_consumed_keys() {
+        attributes.shift_remove("exists");
+    }
+    if is_new && world.version.gives_serials() {
         give_serial(attributes);
     }
 }
@@ -155,11 +183,10 @@ fn check_new_zvol(world: &World, attributes: &Object, complaints: &mut Complaint
         if !world.datasets.contains_key(parent) {
             complaints.add_errno(
                 "attributes.zvol_name",
-                match world.version.line() {
-                    Line::V25_04 | Line::V25_10 => {
-                        format!("Parent dataset {parent} does not exist.")
-                    }
-                    Line::V26 => format!("Parent '{parent}' does not exist."),
+                if world.version.uses_pylibvirt() {
+                    format!("Parent '{parent}' does not exist.")
+                } else {
+                    format!("Parent dataset {parent} does not exist.")
                 },
                 ENOENT,
             );
@@ -180,13 +207,14 @@ fn check_sectors(world: &World, attributes: &Object, complaints: &mut Complaints
     match logical {
         None => complaints.add(
             "attributes.logical_sectorsize",
-            match world.version.line() {
-                Line::V25_04 | Line::V25_10 => "This field must be provided when physical_sectorsize is specified.",
-                Line::V26 => "This field \"logical_sectorsize\" must be provided when physical_sectorsize is specified.",
+            if world.version.uses_pylibvirt() {
+                "This field \"logical_sectorsize\" must be provided when physical_sectorsize is specified."
+            } else {
+                "This field must be provided when physical_sectorsize is specified."
             },
         ),
         // Recorded on 26.0.0-BETA.3; accepted on 25.10.7.
-        Some(logical) if logical > physical && world.version.line() == Line::V26 => complaints.add(
+        Some(logical) if logical > physical && world.version.uses_pylibvirt() => complaints.add(
             "attributes.logical_sectorsize",
             "Logical sector size cannot be greater than physical sector size.",
         ),
@@ -222,7 +250,7 @@ pub(super) fn refuse_twice(
             .vms
             .get(&candidate.vm)
             .map_or("", crate::world::Vm::name);
-        let quote = if world.version.line() == Line::V26 {
+        let quote = if world.version.uses_pylibvirt() {
             '\''
         } else {
             '"'

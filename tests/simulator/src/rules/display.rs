@@ -25,7 +25,6 @@ pub(super) fn check(
     complaints: &mut Complaints,
 ) -> Result<(), Failure> {
     let attributes = candidate.attributes;
-    let kind = text(attributes, "type");
     let bind = text(attributes, "bind");
     if bind.parse::<IpAddr>().is_err() {
         return Err(Failure::exception(
@@ -33,31 +32,14 @@ pub(super) fn check(
             format!("'{bind}' does not appear to be an IPv4 or IPv6 interface"),
         ));
     }
-    let another = world.devices_of(candidate.vm).any(|device| {
-        Some(device.id) != candidate.id
-            && device.dtype() == "DISPLAY"
-            && text(&device.attributes, "type") == kind
-    });
-    if another {
-        complaints.add(
-            "attributes.type",
-            format!("Only one {kind} Display device is supported"),
-        );
-    }
     let password = text(attributes, "password");
-    if kind == "VNC" {
-        if flag(attributes, "web") {
-            complaints.add(
-                "attributes.web",
-                "Web access is not supported for VNC display devices, please use SPICE instead",
-            );
-        }
-        if password.chars().count() > VNC_PASSWORD {
-            complaints.add(
-                "attributes.password",
-                "Password for VNC display devices must be 8 characters or less",
-            );
-        }
+    // Recorded on 25.10.7, and the other way round on 27.
+    if world.version.uses_pylibvirt() {
+        check_vnc(attributes, complaints);
+        check_only_one(world, candidate, complaints);
+    } else {
+        check_only_one(world, candidate, complaints);
+        check_vnc(attributes, complaints);
     }
     check_ports(world, candidate, complaints);
     if !bind_choices(world).iter().any(|choice| choice == bind) {
@@ -130,6 +112,39 @@ pub(crate) fn bind_choices(world: &World) -> Vec<String> {
     choices
 }
 
+fn check_only_one(world: &World, candidate: &Candidate<'_>, complaints: &mut Complaints) {
+    let kind = text(candidate.attributes, "type");
+    let another = world.devices_of(candidate.vm).any(|device| {
+        Some(device.id) != candidate.id
+            && device.dtype() == "DISPLAY"
+            && text(&device.attributes, "type") == kind
+    });
+    if another {
+        complaints.add(
+            "attributes.type",
+            format!("Only one {kind} Display device is supported"),
+        );
+    }
+}
+
+fn check_vnc(attributes: &Object, complaints: &mut Complaints) {
+    if text(attributes, "type") != "VNC" {
+        return;
+    }
+    if flag(attributes, "web") {
+        complaints.add(
+            "attributes.web",
+            "Web access is not supported for VNC display devices, please use SPICE instead",
+        );
+    }
+    if text(attributes, "password").chars().count() > VNC_PASSWORD {
+        complaints.add(
+            "attributes.password",
+            "Password for VNC display devices must be 8 characters or less",
+        );
+    }
+}
+
 fn check_ports(world: &World, candidate: &Candidate<'_>, complaints: &mut Complaints) {
     let attributes = candidate.attributes;
     let used = used_ports(world, candidate.id);
@@ -151,12 +166,15 @@ fn check_ports(world: &World, candidate: &Candidate<'_>, complaints: &mut Compla
             );
         }
     }
-    // Code reading: 26 compares before free ports are filled in, so two nulls are equal.
+    // Recorded on 27: compared before free ports are filled in, so two nulls are equal.
     if world.version.refuses_equal_display_ports()
         && text(attributes, "type") == "SPICE"
         && int(attributes, "port") == int(attributes, "web_port")
     {
-        complaints.add("attributes.port", "Must not be the same as web_port");
+        complaints.add(
+            "attributes.port",
+            "Spice server port must not be same as web port",
+        );
     }
 }
 

@@ -48,9 +48,14 @@ macro_rules! vm_create_fields {
 static VM_CREATE: Model = Model::closed("VMCreateArgs", vm_create_fields!(false));
 static VM_CREATE_26: Model = Model::closed("VMCreateArgs", vm_create_fields!(true));
 
+/// Recorded on 27: the model has another name, and nothing else is different.
+static VM_CREATE_27: Model = Model::closed("VMCreate", vm_create_fields!(true));
+
 /// The model of `vm.create` in a version.
 pub(crate) fn vm_create(version: &Version) -> &'static Model {
-    if version.suspend_on_snapshot() {
+    if version.has_old_schemas() {
+        &OLD_VM_CREATE
+    } else if version.suspend_on_snapshot() {
         &VM_CREATE_26
     } else {
         &VM_CREATE
@@ -109,6 +114,80 @@ static VM_UPDATE_25_04: Model = Model::closed(
     ),
 );
 
+/// Schema: 24.10. Nothing bounds the CPUs, and there is no secure boot.
+macro_rules! old_vm_fields {
+    ($required:ident, $defaulted:ident, $($more:expr),*) => {
+        &[
+            $defaulted("command_line_args", TEXT, Default::Text("")),
+            $defaulted("cpu_mode", CPU_MODES, Default::Text("CUSTOM")),
+            $defaulted("cpu_model", TEXT_OR_NULL, Default::Null),
+            $required("name", TEXT),
+            // Its default comes from the database.
+            $defaulted("description", TEXT, Default::Text("")),
+            $defaulted("vcpus", INT, Default::Int(1)),
+            $defaulted("cores", INT, Default::Int(1)),
+            $defaulted("threads", INT, Default::Int(1)),
+            $defaulted("cpuset", NUMBERS, Default::Null),
+            $defaulted("nodeset", NUMBERS, Default::Null),
+            $defaulted("enable_cpu_topology_extension", Type::Bool, Default::Bool(false)),
+            $defaulted("pin_vcpus", Type::Bool, Default::Bool(false)),
+            $defaulted("suspend_on_snapshot", Type::Bool, Default::Bool(false)),
+            $defaulted("trusted_platform_module", Type::Bool, Default::Bool(false)),
+            $required("memory", MIB),
+            $defaulted("min_memory", Type::Nullable(&MIB), Default::Null),
+            $defaulted("hyperv_enlightenments", Type::Bool, Default::Bool(false)),
+            $defaulted("bootloader", BOOTLOADERS, Default::Text("UEFI")),
+            $defaulted("bootloader_ovmf", TEXT, Default::Text("OVMF_CODE.fd")),
+            $defaulted("autostart", Type::Bool, Default::Bool(true)),
+            $defaulted("hide_from_msr", Type::Bool, Default::Bool(false)),
+            $defaulted("ensure_display_device", Type::Bool, Default::Bool(true)),
+            $defaulted("time", CLOCKS, Default::Text("LOCAL")),
+            $defaulted("shutdown_timeout", SECONDS, Default::Int(90)),
+            $defaulted("arch_type", TEXT_OR_NULL, Default::Null),
+            $defaulted("machine_type", TEXT_OR_NULL, Default::Null),
+            $defaulted("uuid", TEXT_OR_NULL, Default::Null),
+            $($more),*
+        ]
+    };
+}
+
+const NUMBERS: Type = Type::Nullable(&Type::Checked(numeric_set));
+
+const fn required(name: &'static str, ty: Type) -> Field {
+    Field::required(name, ty)
+}
+
+const fn defaulted(name: &'static str, ty: Type, default: Default) -> Field {
+    Field::with(name, ty, default)
+}
+
+const fn optional(name: &'static str, ty: Type) -> Field {
+    Field::absent(name, ty)
+}
+
+const fn kept(name: &'static str, ty: Type, _: Default) -> Field {
+    Field::absent(name, ty)
+}
+
+static OLD_VM_CREATE: Model = Model::closed("", old_vm_fields!(required, defaulted,));
+static OLD_VM_UPDATE: Model =
+    Model::closed("", old_vm_fields!(optional, kept, Field::absent("id", INT)));
+
+/// Sets of numbers such as `0-3,5`. Recorded on 24.10.2.5: letters, and a range that runs backwards.
+fn numeric_set(text: &str) -> Option<String> {
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        match (first.trim().parse::<u32>(), last.trim().parse::<u32>()) {
+            (Ok(first), Ok(last)) if first > last => {
+                return Some(format!("End of range has to greater that start: {part}"));
+            }
+            (Ok(_), Ok(_)) => {}
+            _ => return Some(format!("invalid literal for int() with base 10: '{part}'")),
+        }
+    }
+    None
+}
+
 static DELETE: Model = Model::closed(
     "VMDeleteOptions",
     &[Field::flag("zvols"), Field::flag("force")],
@@ -136,6 +215,31 @@ pub(crate) static VM_UPDATE_PARAMS: &[Field] = &[
 pub(crate) static VM_UPDATE_PARAMS_25_04: &[Field] = &[
     Field::required("id", INT),
     Field::required("vm_update", Type::Object(&VM_UPDATE_25_04)),
+];
+/// The same for 27.
+pub(crate) static VM_CREATE_PARAMS_27: &[Field] =
+    &[Field::required("vm_create", Type::Object(&VM_CREATE_27))];
+/// `vm.create` of 24.10.
+pub(crate) static OLD_VM_CREATE_PARAMS: &[Field] =
+    &[Field::required("vm_create", Type::Object(&OLD_VM_CREATE))];
+/// `vm.update` of 24.10.
+pub(crate) static OLD_VM_UPDATE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with(
+        "vm_update",
+        Type::Object(&OLD_VM_UPDATE),
+        Default::EmptyObject,
+    ),
+];
+/// `vm.delete` of 24.10.
+pub(crate) static OLD_VM_DELETE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("vm_delete", Type::Object(&DELETE), Default::EmptyObject),
+];
+/// `vm.clone` of 24.10.
+pub(crate) static OLD_VM_CLONE_PARAMS: &[Field] = &[
+    Field::required("id", INT),
+    Field::with("name", TEXT, Default::Null),
 ];
 /// One id.
 pub(crate) static ID: &[Field] = &[Field::required("id", INT)];

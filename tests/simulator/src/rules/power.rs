@@ -7,29 +7,28 @@ use super::{destroy, device, disk, display, memory, vm};
 use crate::errors::{EBUSY, ENOMEM, Failure};
 use crate::json::{Object, given, text};
 use crate::random;
-use crate::version::Line;
 use crate::world::{Dataset, Event, Kind, Power, Vm, World};
 
 /// Whether a VM may start now.
 pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let name = vm.name().to_owned();
-    let line = world.version.line();
-    match (vm.power, line) {
-        (Power::Running { .. } | Power::Suspended { .. }, Line::V26) => {
+    let by_helper = world.version.uses_pylibvirt();
+    match vm.power {
+        Power::Running { .. } | Power::Suspended { .. } if by_helper => {
             return Err(Failure::fault(format!("VM '{name}' is already running")));
         }
-        (Power::Running { .. }, Line::V25_04 | Line::V25_10) => {
+        Power::Running { .. } => {
             return Err(Failure::fault(format!("'{name}' is already running")));
         }
-        (Power::Suspended { .. }, Line::V25_04 | Line::V25_10) => {
+        Power::Suspended { .. } => {
             let why = format!("'{name}' VM is suspended and can only be resumed/powered off");
             return Err(Failure::fault(why));
         }
-        (Power::Off, _) if vm.starting => {
+        Power::Off if vm.starting => {
             return Err(Failure::fault(format!("'{name}' is already running")));
         }
-        (Power::Off, _) => {}
+        Power::Off => {}
     }
     let enough = || {
         if !overcommit && memory::guaranteed(world, id) > memory::available(world, false) {
@@ -41,16 +40,17 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
         Ok(())
     };
     // 25.10 looks at the memory first, 26 at the devices (code reading: `vm.start`).
-    if line != Line::V26 {
+    if !by_helper {
         enough()?;
     }
     check_devices(world, id)?;
     enough()?;
     if let Some(text) = &vm.fails_to_start {
         // Recorded: libvirt's own text, wrapped on 25.10 and bare on 26.
-        return Err(match line {
-            Line::V25_04 | Line::V25_10 => Failure::fault(text.clone()),
-            Line::V26 => Failure::exception("libvirtError", text.clone()),
+        return Err(if by_helper {
+            Failure::exception("libvirtError", text.clone())
+        } else {
+            Failure::fault(text.clone())
         });
     }
     Ok(())
@@ -67,19 +67,26 @@ pub(crate) fn begin_start(world: &mut World, id: i64) {
 pub(crate) fn finish_start(world: &mut World, id: i64) {
     if world.vms.get(&id).is_some_and(|vm| vm.starting) {
         world.begin_domain(id);
-        vm::announce(world, id, "changed");
+        vm::announce_domain(world, id, "changed");
     }
 }
 
 /// Whether `vm.stop` may go on; it needs a running VM.
 pub(crate) fn check_stop(world: &World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
-    match (vm.power, world.version.line()) {
-        (Power::Running { .. }, _) | (Power::Suspended { .. }, Line::V26) => Ok(()),
-        (_, Line::V25_04 | Line::V25_10) => {
-            Err(Failure::fault("VM state is currently not 'RUNNING'"))
-        }
-        (_, Line::V26) => Err(no_domain(vm.name(), vm.ever_started)),
+    match (vm.power, world.version.uses_pylibvirt()) {
+        (Power::Running { .. }, _) | (Power::Suspended { .. }, true) => Ok(()),
+        (_, false) => Err(Failure::fault("VM state is currently not 'RUNNING'")),
+        (_, true) => Err(no_domain(vm.name(), vm.ever_started)),
+    }
+}
+
+/// Whether there is a domain to act on, as 26 and newer look for one.
+pub(crate) fn check_running(world: &World, id: i64) -> Result<(), Failure> {
+    let vm = vm::find(world, id)?;
+    match vm.power {
+        Power::Off => Err(no_domain(vm.name(), vm.ever_started)),
+        Power::Running { .. } | Power::Suspended { .. } => Ok(()),
     }
 }
 
@@ -87,7 +94,7 @@ pub(crate) fn check_stop(world: &World, id: i64) -> Result<(), Failure> {
 pub(crate) fn turn_off(world: &mut World, id: i64) {
     if world.vms.get(&id).is_some_and(Vm::is_active) {
         world.end_domain(id);
-        vm::announce(world, id, "changed");
+        vm::announce_domain(world, id, "changed");
     }
 }
 
@@ -114,11 +121,10 @@ pub(crate) fn reboot(world: &mut World) {
 pub(crate) fn power_off(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     if vm.power == Power::Off {
-        return Err(match world.version.line() {
-            Line::V25_04 | Line::V25_10 => {
-                Failure::fault("VM state is currently not 'RUNNING / SUSPENDED'")
-            }
-            Line::V26 => no_domain(vm.name(), vm.ever_started),
+        return Err(if world.version.uses_pylibvirt() {
+            no_domain(vm.name(), vm.ever_started)
+        } else {
+            Failure::fault("VM state is currently not 'RUNNING / SUSPENDED'")
         });
     }
     turn_off(world, id);
@@ -129,9 +135,10 @@ pub(crate) fn power_off(world: &mut World, id: i64) -> Result<(), Failure> {
 pub(crate) fn suspend(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let Power::Running { pid } = vm.power else {
-        return Err(match world.version.line() {
-            Line::V25_04 | Line::V25_10 => Failure::fault("VM state is currently not 'RUNNING'"),
-            Line::V26 => no_domain(vm.name(), vm.ever_started),
+        return Err(if world.version.uses_pylibvirt() {
+            no_domain(vm.name(), vm.ever_started)
+        } else {
+            Failure::fault("VM state is currently not 'RUNNING'")
         });
     };
     set_power(world, id, Power::Suspended { pid });
@@ -142,12 +149,10 @@ pub(crate) fn suspend(world: &mut World, id: i64) -> Result<(), Failure> {
 pub(crate) fn resume(world: &mut World, id: i64) -> Result<(), Failure> {
     let vm = vm::find(world, id)?;
     let Power::Suspended { pid } = vm.power else {
-        return Err(match (world.version.line(), vm.power) {
-            (Line::V25_04 | Line::V25_10, _) => {
-                Failure::fault("VM state is currently not 'SUSPENDED'")
-            }
-            (Line::V26, Power::Off) => no_domain(vm.name(), vm.ever_started),
-            (Line::V26, _) => {
+        return Err(match (world.version.uses_pylibvirt(), vm.power) {
+            (false, _) => Failure::fault("VM state is currently not 'SUSPENDED'"),
+            (true, Power::Off) => no_domain(vm.name(), vm.ever_started),
+            (true, _) => {
                 Failure::exception("Error", format!("Domain '{}' is not suspended", vm.name()))
             }
         });
@@ -307,21 +312,18 @@ fn check_devices(world: &World, id: i64) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::fault(match world.version.line() {
-        Line::V25_04 | Line::V25_10 => {
-            let labels: Vec<String> = missing.into_iter().map(|(_, label)| label).collect();
-            format!(
-                "VM will not start as {} device(s) are not available.",
-                labels.join(", ")
-            )
-        }
-        Line::V26 => {
-            let lines: Vec<String> = missing
-                .into_iter()
-                .map(|(id, _)| format!("Device {id} is not available"))
-                .collect();
-            lines.join("\n")
-        }
+    Err(Failure::fault(if world.version.uses_pylibvirt() {
+        let lines: Vec<String> = missing
+            .into_iter()
+            .map(|(id, _)| format!("Device {id} is not available"))
+            .collect();
+        lines.join("\n")
+    } else {
+        let labels: Vec<String> = missing.into_iter().map(|(_, label)| label).collect();
+        format!(
+            "VM will not start as {} device(s) are not available.",
+            labels.join(", ")
+        )
     }))
 }
 
@@ -329,7 +331,7 @@ fn set_power(world: &mut World, id: i64, power: Power) {
     if let Some(vm) = world.vms.get_mut(&id) {
         vm.power = power;
     }
-    vm::announce(world, id, "changed");
+    vm::announce_domain(world, id, "changed");
 }
 
 fn no_domain(name: &str, ever_started: bool) -> Failure {

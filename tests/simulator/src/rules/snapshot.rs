@@ -1,12 +1,13 @@
-//! Rules of `pool.snapshot.*`. Texts recorded on 26.0.0-BETA.3; those of 25.10 by code reading (its
-//! helper passes ZFS's own words on).
+//! Rules of `pool.snapshot.*`: creation, deletion, cloning, and the entry. Texts recorded on
+//! 26.0.0-BETA.3 and on 24.10.2.5 and 25.04.2.6; 25.10 has the helper of the latter, which passes ZFS's own
+//! words on (code reading).
 
 use serde_json::{Value, json};
 
 use crate::errors::{EBUSY, EEXIST, ENOENT, Failure};
 use crate::json::{Object, flag, given, text};
 use crate::query::Options;
-use crate::version::Line;
+use crate::world::machine::date;
 use crate::world::{Dataset, Kind, Snapshot, World, parent_of, pool_of};
 
 /// `pool.snapshot.create`
@@ -17,20 +18,27 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     } else {
         dated(text(data, "naming_schema"))
     };
-    let line = world.version.line();
+    let by_helper = world.version.uses_pylibzfs();
+    // Recorded on 24.10.2.5 and 25.04.2.6; later versions have a model for each.
+    if name.is_empty() {
+        return Err(Failure::invalid(
+            "snapshot_create.naming_schema",
+            "You must specify either name or naming schema",
+        ));
+    }
     if !world.datasets.contains_key(&dataset) {
-        return Err(match line {
-            Line::V26 => {
+        return Err(match by_helper {
+            true => {
                 Failure::exception("ZFSPathNotFoundException", format!("'{dataset}' not found"))
             }
-            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
-                "Failed to snapshot {dataset}@{name}: dataset does not exist"
+            false => Failure::fault(format!(
+                "Failed to snapshot {dataset}@{name}: Dataset '{dataset}' not found"
             )),
         });
     }
     if world.snapshots.contains_key(&format!("{dataset}@{name}")) {
-        return Err(match line {
-            Line::V26 => Failure::Validation {
+        return Err(match by_helper {
+            true => Failure::Validation {
                 class: "ValidationError",
                 complaints: vec![(
                     Some("pool.snapshot.create".into()),
@@ -38,17 +46,18 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
                     EEXIST,
                 )],
             },
-            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
-                "Failed to snapshot {dataset}@{name}: dataset already exists"
-            )),
+            false => Failure::call(
+                EEXIST,
+                format!(
+                    "Failed to snapshot {dataset}@{name}: cannot create snapshot '{dataset}@{name}': dataset already exists"
+                ),
+            ),
         });
     }
     if name.contains(['/', '@', '#']) {
-        return Err(match line {
-            Line::V26 => Failure::exception("ZFSCoreException", "create snapshots failed"),
-            Line::V25_04 | Line::V25_10 => {
-                Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name"))
-            }
+        return Err(match by_helper {
+            true => Failure::exception("ZFSCoreException", "create snapshots failed"),
+            false => Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name")),
         });
     }
     let mut targets = vec![dataset.clone()];
@@ -59,8 +68,8 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
         world.take_snapshot(&target, &name);
     }
     let snapshot = find(world, &format!("{dataset}@{name}"))?;
-    let mut entry = entry(snapshot, &Options::default());
-    if let Some(entry) = entry.as_object_mut() {
+    let mut entry = entry(world, snapshot, &Options::default());
+    if let (false, Some(entry)) = (world.version.shows_whole_snapshots(), entry.as_object_mut()) {
         entry.remove("holds");
         entry.insert(
             "properties".into(),
@@ -75,20 +84,24 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
 
 /// `pool.snapshot.delete`
 pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Value, Failure> {
-    if world.version.line() == Line::V26 && !world.snapshots.contains_key(id) {
-        let complaints = vec![(None, format!("'{id}' not found"), ENOENT)];
+    if !world.snapshots.contains_key(id) {
+        let why = if world.version.uses_pylibzfs() {
+            format!("'{id}' not found")
+        } else {
+            format!("Snapshot '{id}' not found")
+        };
+        let complaints = vec![(None, why, ENOENT)];
         return Err(Failure::Validation {
             class: "InstanceNotFound",
             complaints,
         });
     }
-    find(world, id)?;
     let clones = world.clones_of(id);
     if !clones.is_empty() {
         let takes_them_along = flag(options, "recursive") && world.version.destroys_clones();
         if !takes_them_along && !flag(options, "defer") {
-            return Err(match world.version.line() {
-                Line::V26 => Failure::Validation {
+            return Err(match world.version.uses_pylibzfs() {
+                true => Failure::Validation {
                     class: "ValidationError",
                     complaints: vec![(
                         Some("zfs.resource.snapshot.destroy".into()),
@@ -96,9 +109,13 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
                         EBUSY,
                     )],
                 },
-                Line::V25_04 | Line::V25_10 => Failure::fault(format!(
-                    "Failed to delete snapshot: cannot destroy '{id}': snapshot has dependent clones"
-                )),
+                false => Failure::invalid(
+                    "options.defer",
+                    format!(
+                        "Please set this attribute as '{id}' snapshot has dependent clones: {}",
+                        clones.join(", ")
+                    ),
+                ),
             });
         }
         for clone in clones {
@@ -112,26 +129,22 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
 /// `pool.snapshot.clone`
 pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> {
     let (id, target) = (text(data, "snapshot"), text(data, "dataset_dst"));
-    let line = world.version.line();
+    let by_helper = world.version.uses_pylibzfs();
     let Some(snapshot) = world.snapshots.get(id).cloned() else {
-        return Err(match line {
-            Line::V26 => {
-                Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found"))
-            }
-            Line::V25_04 | Line::V25_10 => Failure::fault(format!(
-                "Failed to clone snapshot: cannot open '{id}': dataset does not exist"
+        return Err(match by_helper {
+            true => Failure::exception("ZFSPathNotFoundException", format!("'{id}' not found")),
+            false => Failure::fault(format!(
+                "Failed to clone snapshot: Snapshot '{id}' not found"
             )),
         });
     };
     if world.datasets.contains_key(target) {
-        return Err(match line {
-            Line::V26 => Failure::exception(
+        return Err(match by_helper {
+            true => Failure::exception(
                 "ZFSPathAlreadyExistsException",
                 format!("'{target}' already exists"),
             ),
-            Line::V25_04 | Line::V25_10 => {
-                Failure::fault(format!("Failed to clone snapshot: {target} already exists"))
-            }
+            false => Failure::fault(format!("Failed to clone snapshot: {target} already exists")),
         });
     }
     if !parent_of(target).is_some_and(|parent| world.datasets.contains_key(parent)) {
@@ -165,32 +178,85 @@ pub(crate) fn find<'a>(world: &'a World, id: &str) -> Result<&'a Snapshot, Failu
     world
         .snapshots
         .get(id)
-        .ok_or_else(|| Failure::not_found("PoolSnapshot", id))
+        .ok_or_else(|| Failure::not_found(world.version.snapshot_model(), id))
 }
 
 /// The entry of `pool.snapshot.query`. `extra.properties` asks for properties.
-pub(crate) fn entry(snapshot: &Snapshot, options: &Options) -> Value {
+pub(crate) fn entry(world: &World, snapshot: &Snapshot, options: &Options) -> Value {
+    let chosen = options.extra.get("properties").and_then(Value::as_array);
+    let all = chosen.is_none() && world.version.shows_whole_snapshots();
+    let wanted = |name: &str| {
+        all || chosen
+            .into_iter()
+            .flatten()
+            .any(|chosen| chosen.as_str() == Some(name))
+    };
     let mut properties = serde_json::Map::new();
-    for name in options
-        .extra
-        .get("properties")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let value = match name.as_str() {
-            Some("creation") => property(&snapshot.created.to_string(), json!(snapshot.created)),
-            Some("used") => property("0", json!(0)),
-            Some("createtxg") => property(&snapshot.txg.to_string(), json!(snapshot.txg)),
-            _ => continue,
-        };
-        properties.insert(name.as_str().unwrap_or_default().to_owned(), value);
+    for (name, value) in known_properties(world, snapshot) {
+        if wanted(name) {
+            properties.insert(name.to_owned(), value);
+        }
     }
-    json!({
+    let mut entry = json!({
         "id": snapshot.id(), "properties": properties, "pool": pool_of(&snapshot.dataset), "name": snapshot.id(),
         "type": "SNAPSHOT", "snapshot_name": snapshot.name, "dataset": snapshot.dataset,
-        "createtxg": snapshot.txg.to_string(), "holds": {},
-    })
+        "createtxg": snapshot.txg.to_string(),
+    });
+    let holds = options.extra_flag("holds", !world.version.shows_whole_snapshots());
+    if let (true, Some(entry)) = (holds, entry.as_object_mut()) {
+        let holds: serde_json::Map<String, Value> = snapshot
+            .holds
+            .iter()
+            .map(|tag| (tag.clone(), json!(snapshot.created)))
+            .collect();
+        entry.insert("holds".into(), Value::Object(holds));
+    }
+    entry
+}
+
+/// What a snapshot has to tell, in ZFS's order.
+fn known_properties(world: &World, snapshot: &Snapshot) -> Vec<(&'static str, Value)> {
+    let same = |text: String| property(&text, json!(text));
+    let created = if world.version.shows_whole_snapshots() {
+        property(&snapshot.created.to_string(), date(snapshot.created))
+    } else {
+        property(&snapshot.created.to_string(), json!(snapshot.created))
+    };
+    let mut known = vec![
+        ("type", same("snapshot".to_owned())),
+        ("used", property("0", json!(0))),
+        ("referenced", property("98304", json!(98_304))),
+        ("creation", created),
+        (
+            "createtxg",
+            property(&snapshot.txg.to_string(), json!(snapshot.txg)),
+        ),
+        (
+            "guid",
+            property(&snapshot.txg.to_string(), json!(snapshot.txg)),
+        ),
+        ("compressratio", same("1.00".to_owned())),
+        ("written", property("0", json!(0))),
+        (
+            "userrefs",
+            property(
+                &snapshot.holds.len().to_string(),
+                json!(snapshot.holds.len()),
+            ),
+        ),
+        ("defer_destroy", same("off".to_owned())),
+        ("clones", same(world.clones_of(&snapshot.id()).join(","))),
+        ("name", same(snapshot.id())),
+        ("encryption", same("off".to_owned())),
+    ];
+    if let Some(Kind::Volume { size, .. }) = world
+        .datasets
+        .get(&snapshot.dataset)
+        .map(|dataset| dataset.kind)
+    {
+        known.push(("volsize", property(&size.to_string(), json!(size))));
+    }
+    known
 }
 
 fn property(raw: &str, parsed: Value) -> Value {

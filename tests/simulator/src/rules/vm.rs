@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::errors::{Complaint, EEXIST, EINVAL, Failure};
 use crate::json::{Object, flag, given, int, text};
 use crate::random;
-use crate::version::{Line, Version};
+use crate::version::Version;
 use crate::world::{Event, Power, Vm, World};
 
 /// Firmware images. Recorded on 25.10.7: `vm.bootloader_ovmf_choices`.
@@ -19,7 +19,7 @@ pub(crate) const FIRMWARE: [&str; 6] = [
 ];
 
 /// Guest machines by architecture; a small extract of what QEMU offers.
-pub(crate) const MACHINES: [(&str, &[&str]); 2] = [
+const MACHINES: [(&str, &[&str]); 2] = [
     (
         "x86_64",
         &["pc-i440fx-6.2", "pc-q35-6.2", "pc-q35-7.2", "q35", "pc"],
@@ -56,6 +56,24 @@ pub(crate) const CPU_MODELS: [&str; 26] = [
     "EPYC-Rome",
     "EPYC-Milan",
 ];
+
+/// What 27 offers beside them. Schema: 27.0.0; recorded there: `vm.guest_architecture_and_machine_choices`.
+const ARM_MACHINES: (&str, &[&str]) = (ARM, &["virt", "virt-9.2"]);
+/// The other architecture.
+const ARM: &str = "aarch64";
+/// CPU models of aarch64; an extract of what QEMU offers.
+pub(crate) const ARM_MODELS: [&str; 3] = ["cortex-a57", "cortex-a72", "max"];
+/// Firmware images of aarch64. Code reading: 27.
+pub(crate) const ARM_FIRMWARE: [&str; 2] = ["AAVMF_CODE.fd", "AAVMF_CODE.ms.fd"];
+
+/// Guest machines by architecture in a version.
+pub(crate) fn machines(
+    version: &Version,
+) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    MACHINES
+        .into_iter()
+        .chain(version.has_aarch64().then_some(ARM_MACHINES))
+}
 
 /// Largest product of sockets, cores and threads. Recorded on 25.10.7: `vm.maximum_supported_vcpus`.
 pub(crate) const MAX_VCPUS: i64 = 255;
@@ -94,7 +112,12 @@ pub(crate) fn check_vm(
             "vcpus",
             format!(
                 "Maximum {MAX_VCPUS} vcpus are supported.Please ensure the product of \"{schema}.vcpus\", \
-                 \"{schema}.cores\" and \"{schema}.threads\" is less than {MAX_VCPUS}."
+                 \"{schema}.cores\" and \"{schema}.threads\" is less {} {MAX_VCPUS}.",
+                if world.version.has_typos() {
+                    "then"
+                } else {
+                    "than"
+                },
             ),
             EINVAL,
         );
@@ -120,7 +143,14 @@ pub(crate) fn check_vm(
             );
         }
     }
-    check_machine(schema, config, &mut complain);
+    check_machine(&world.version, schema, config, &mut complain);
+    if text(config, "arch_type") == ARM {
+        check_arm(config, &mut complain);
+    }
+    let firmware_first = world.version.checks_firmware_before_name();
+    if firmware_first {
+        check_firmware(config, &mut complain);
+    }
     let name = text(config, "name");
     if world
         .vms
@@ -128,9 +158,10 @@ pub(crate) fn check_vm(
         .any(|vm| vm.name() == name && Some(vm.id) != id)
     {
         complain("name", "This name already exists.".into(), EEXIST);
-    } else if !name
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    } else if name.is_empty()
+        || !name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
     {
         complain(
             "name",
@@ -147,12 +178,22 @@ pub(crate) fn check_vm(
             );
         } else if set_size(text(config, "cpuset")) != Some(vcpus) {
             let why = format!(
-                "Number of cpus in \"{schema}.cpuset\" must be equal to total number vcpus if pinning is enabled."
+                "Number of cpus in \"{schema}.cpuset\" must be equal to total number {} if pinning is enabled.",
+                if world.version.has_typos() {
+                    "vpcus"
+                } else {
+                    "vcpus"
+                },
             );
             complain("pin_vcpus", why, EINVAL);
         }
     }
-    check_firmware(&world.version, config, &mut complain);
+    if flag(config, "enable_secure_boot") {
+        check_secure_boot(&world.version, config, &mut complain);
+    }
+    if !firmware_first {
+        check_firmware(config, &mut complain);
+    }
     if complaints.is_empty() {
         Ok(())
     } else {
@@ -168,7 +209,11 @@ pub(crate) fn fill_vm_defaults(version: &Version, config: &mut Object) {
         config.insert("machine_type".into(), json!("pc-q35-6.2"));
     }
     if !given(config, "bootloader_ovmf") {
-        let firmware = version.default_firmware(secure);
+        let firmware = match (text(config, "arch_type"), secure) {
+            (ARM, true) => "AAVMF_CODE.ms.fd",
+            (ARM, false) => "AAVMF_CODE.fd",
+            _ => version.default_firmware(secure),
+        };
         config.insert("bootloader_ovmf".into(), json!(firmware));
     }
     if !given(config, "uuid") {
@@ -208,7 +253,7 @@ pub(crate) fn update(world: &mut World, id: i64, changes: Object) -> Result<(), 
     announce(world, id, "changed");
     // Recorded on 25.10.7: the new name is stored, then the missing NVRAM file is an error. A VM
     // that never ran has none.
-    if loses_nvram && version.line() != Line::V26 {
+    if loses_nvram && !version.uses_pylibvirt() {
         return Err(Failure::fault(format!(
             "VM name has been updated but nvram file for {old_name} does not exist which can result in \
              {new_name} VM not booting properly."
@@ -245,7 +290,7 @@ pub(crate) fn status(version: &Version, vm: &Vm) -> Value {
 pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
     let devices: Vec<Value> = world
         .devices_of(vm.id)
-        .map(|device| super::device::entry(device, show_secrets))
+        .map(|device| super::device::entry(&world.version, device, show_secrets))
         .collect();
     let shows = world.devices_of(vm.id).any(|device| {
         device.dtype() == "DISPLAY"
@@ -260,13 +305,32 @@ pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
     entry.insert("display_available".into(), json!(shows));
     entry.insert("id".into(), json!(vm.id));
     entry.insert("status".into(), status(&world.version, vm));
-    entry.insert("enable_secure_boot".into(), secure);
+    if world.version.has_secure_boot() {
+        entry.insert("enable_secure_boot".into(), secure);
+    }
     Value::Object(entry)
 }
 
-/// Tells subscribers that a VM was added or changed. Recorded on 25.10.7: rows carry no devices and
-/// `extra.state` has words of its own; 26 sends the whole entry.
+/// Tells subscribers that a VM was added or changed.
 pub(crate) fn announce(world: &mut World, id: i64, kind: &'static str) {
+    if world.version.announces_rows_by_id() {
+        world.emit(Event {
+            kind,
+            collection: "vm.query",
+            id: json!(id),
+            fields: None,
+            extra: None,
+        });
+        if kind == "changed" {
+            return;
+        }
+    }
+    announce_domain(world, id, kind);
+}
+
+/// Tells subscribers what a VM's domain does. Recorded on 25.10.7: rows carry no devices and
+/// `extra.state` has words of its own; 26 sends the whole entry.
+pub(crate) fn announce_domain(world: &mut World, id: i64, kind: &'static str) {
     let Some(vm) = world.vms.get(&id) else { return };
     let mut fields = entry(world, vm, false);
     let state = match (kind, vm.power) {
@@ -297,7 +361,12 @@ pub(crate) fn announce(world: &mut World, id: i64, kind: &'static str) {
     });
 }
 
-fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+fn check_machine(
+    version: &Version,
+    schema: &str,
+    config: &Object,
+    complain: &mut impl FnMut(&str, String, i32),
+) {
     let arch = text(config, "arch_type");
     let machine = text(config, "machine_type");
     if arch.is_empty() {
@@ -310,7 +379,7 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
         }
         return;
     }
-    let Some((_, machines)) = MACHINES.iter().find(|(name, _)| *name == arch) else {
+    let Some((_, known)) = machines(version).find(|(name, _)| *name == arch) else {
         complain(
             "arch_type",
             "Specified architecture type is not supported on this system".into(),
@@ -318,8 +387,8 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
         );
         return;
     };
-    if !machine.is_empty() && !machines.contains(&machine) {
-        let listed: Vec<String> = machines.iter().map(|name| format!("'{name}'")).collect();
+    if !machine.is_empty() && !known.contains(&machine) {
+        let listed: Vec<String> = known.iter().map(|name| format!("'{name}'")).collect();
         complain(
             "machine_type",
             format!(
@@ -331,28 +400,53 @@ fn check_machine(schema: &str, config: &Object, complain: &mut impl FnMut(&str, 
     }
 }
 
-fn check_firmware(
+/// Code reading: 27; the texts are ours.
+fn check_arm(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+    let mut refuse = |attribute: &str| {
+        let why = format!("This is not supported for {ARM} guests");
+        complain(attribute, why, EINVAL);
+    };
+    if text(config, "bootloader") == "UEFI_CSM" {
+        refuse("bootloader");
+    }
+    for key in ["hyperv_enlightenments", "hide_from_msr"] {
+        if flag(config, key) {
+            refuse(key);
+        }
+    }
+    if text(config, "cpu_mode") != "CUSTOM" {
+        // The simulated host is an x86_64.
+        refuse("cpu_mode");
+    }
+}
+
+fn check_secure_boot(
     version: &Version,
     config: &Object,
     complain: &mut impl FnMut(&str, String, i32),
 ) {
-    let firmware = text(config, "bootloader_ovmf");
-    if flag(config, "enable_secure_boot") {
-        if !text(config, "machine_type").contains("q35") {
-            complain(
-                "machine_type",
-                "Secure boot is only available in q35 machine type".into(),
-                EINVAL,
-            );
-        }
-        // Recorded on 25.04.2.6: any firmware passes there.
-        if !firmware.contains("secboot") && version.line() != Line::V25_04 {
-            let why =
-                "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
-            complain("bootloader_ovmf", why.into(), EINVAL);
-        }
+    let arm = text(config, "arch_type") == ARM;
+    if !arm && !text(config, "machine_type").contains("q35") {
+        complain(
+            "machine_type",
+            "Secure boot is only available in q35 machine type".into(),
+            EINVAL,
+        );
     }
-    if !firmware.is_empty() && !FIRMWARE.contains(&firmware) {
+    let has_it = text(config, "bootloader_ovmf").contains("secboot");
+    if !arm && !has_it && version.secure_boot_needs_its_firmware() {
+        let why = "Select a bootloader_ovmf that supports secure boot i.e OVMF_CODE_4M.secboot.fd";
+        complain("bootloader_ovmf", why.into(), EINVAL);
+    }
+}
+
+fn check_firmware(config: &Object, complain: &mut impl FnMut(&str, String, i32)) {
+    let firmware = text(config, "bootloader_ovmf");
+    let known = match text(config, "arch_type") {
+        ARM => ARM_FIRMWARE.contains(&firmware),
+        _ => FIRMWARE.contains(&firmware),
+    };
+    if !firmware.is_empty() && !known {
         complain(
             "bootloader_ovmf",
             "Invalid bootloader ovmf choice specified".into(),
@@ -436,6 +530,24 @@ mod tests {
             "vm_create.command_line_args",
             22,
         );
+    }
+
+    #[test]
+    fn only_27_runs_aarch64_and_without_what_x86_has() {
+        let arm =
+            json!([{"name": "a", "memory": 512, "arch_type": "aarch64", "machine_type": "virt"}]);
+        assert_eq!(
+            Bench::new("26").refused("vm.create", arm.clone()).2,
+            "vm_create.arch_type"
+        );
+        let mut bench = Bench::new("27");
+        assert_eq!(
+            bench.ok("vm.create", arm)["bootloader_ovmf"],
+            "AAVMF_CODE.fd"
+        );
+        let csm =
+            json!([{"name": "b", "memory": 512, "arch_type": "aarch64", "bootloader": "UEFI_CSM"}]);
+        assert_eq!(bench.refused("vm.create", csm).2, "vm_create.bootloader");
     }
 
     #[test]

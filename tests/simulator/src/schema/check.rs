@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 1024;
 
 /// Checks positional parameters and answers them complete, defaults included. A parameter that may
 /// be left out and has no default is null.
-pub(crate) fn check_params(fields: &[Field], params: &[Value]) -> Result<Vec<Value>, Failure> {
+pub(super) fn check_params(fields: &[Field], params: &[Value]) -> Result<Vec<Value>, Failure> {
     if params.len() > fields.len() {
         return Err(Failure::invalid(
             "",
@@ -37,7 +37,7 @@ pub(crate) fn check_params(fields: &[Field], params: &[Value]) -> Result<Vec<Val
 }
 
 /// Checks one object against a model; `path` is the attribute in front of its members.
-pub(crate) fn check_object(
+pub(super) fn check_object(
     model: &Model,
     value: &Value,
     path: &str,
@@ -109,6 +109,14 @@ fn check(ty: &Type, value: &Value, path: &str, complaints: &mut Vec<Complaint>) 
                 complain(complaints, path, &format!("Value error, {problem}"));
             }
         }
+        Type::Asserted(rule) => {
+            text(value, 0, Some(MAX_TEXT), None, path, complaints);
+            if complaints.len() == before
+                && let Some(problem) = value.as_str().and_then(rule)
+            {
+                complain(complaints, path, &problem);
+            }
+        }
         Type::OneOf(words) => {
             if !value.as_str().is_some_and(|given| words.contains(&given)) {
                 let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -161,6 +169,15 @@ fn check(ty: &Type, value: &Value, path: &str, complaints: &mut Vec<Complaint>) 
             enum_class,
         } => {
             return tagged(tag, models, *enum_class, value, path, complaints);
+        }
+        Type::Told { tag, models } => {
+            let first = models.first().map_or("", |(name, _)| *name);
+            let named = value.get(tag).is_some() || !value.is_object();
+            let mut whole = value.clone();
+            if let (false, Some(whole)) = (named, whole.as_object_mut()) {
+                whole.insert((*tag).to_owned(), first.into());
+            }
+            return tagged(tag, models, None, &whole, path, complaints);
         }
         Type::Union(models) => return union(models, value, path, complaints),
     }

@@ -27,7 +27,9 @@ pub(crate) enum Type {
     /// Text without a limit on its length.
     LongText,
     /// Text that a function may complain about (`Value error, …`).
-    Checked(fn(&str) -> Option<&'static str>),
+    Checked(fn(&str) -> Option<String>),
+    /// The same with the function's text alone; empty texts are for it to judge.
+    Asserted(fn(&str) -> Option<String>),
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// One of these numbers.
@@ -50,6 +52,13 @@ pub(crate) enum Type {
         models: &'static [(&'static str, &'static Model)],
         /// How the server prints the expected values: as plain text, or as members of this enum.
         enum_class: Option<&'static str>,
+    },
+    /// The same, where the member may be left out and then means the first model.
+    Told {
+        /// The member's name.
+        tag: &'static str,
+        /// Models by the member's value.
+        models: &'static [(&'static str, &'static Model)],
     },
     /// An object of whichever model fits, tried in order.
     Union(&'static [&'static Model]),
@@ -110,6 +119,8 @@ pub(crate) enum Default {
     Text(&'static str),
     /// An empty list.
     EmptyList,
+    /// A list of numbers.
+    Ints(&'static [i64]),
     /// A list of texts.
     Texts(&'static [&'static str]),
     /// An object: empty, or filled with its model's own defaults.
@@ -199,6 +210,7 @@ impl Default {
             Self::Int(number) => json!(number),
             Self::Text(text) => json!(text),
             Self::EmptyList => json!([]),
+            Self::Ints(numbers) => json!(numbers),
             Self::Texts(texts) => json!(texts),
             Self::EmptyObject => json!({}),
         })

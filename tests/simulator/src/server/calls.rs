@@ -13,9 +13,7 @@ use crate::errors::{EACCES, Failure};
 use crate::faults::Effect;
 use crate::jobs::{JobState, NewJob};
 use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
-use crate::protocol::{self, Request};
-use crate::schema::check_params;
-use crate::session::Session;
+use crate::protocol::{Protocol, Request};
 use crate::state::{ConnectionId, Outgoing, State};
 
 /// What a call needs of its connection.
@@ -25,6 +23,8 @@ pub(super) struct Line {
     /// Which life of the server it belongs to: nothing of an earlier one commits any more.
     pub(super) life: u64,
     pub(super) shared: Arc<Shared>,
+    /// How it is answered.
+    pub(super) protocol: Protocol,
     /// One permit per call that may run at once.
     pub(super) running: Arc<Semaphore>,
     /// Calls that were not answered yet; [`run`] takes its own off at its end.
@@ -63,14 +63,22 @@ pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
         if let (Some(journal), End::Answer(outcome)) = (journal, &end) {
             state.journal.ended(journal, outcome.is_ok());
         }
-        let frames = state.world.version.traces_have_frames();
-        let text = |id: &Value| match &end {
-            End::Unknown => protocol::method_unknown(id).to_string(),
-            End::TooMany => protocol::too_many(id).to_string(),
-            End::Answer(Ok(result)) => protocol::result(id, result).to_string(),
-            End::Answer(Err(failure)) => protocol::failed(id, failure, frames).to_string(),
-            // Filtered out below.
-            End::Cut(_) => String::new(),
+        let version = state.world.version.clone();
+        let frames = version.traces_have_frames();
+        let text = |id: &Value| {
+            let protocol = line.protocol;
+            let answer = match &end {
+                End::Unknown => {
+                    let known = methods::has_service(&version, &request.method);
+                    protocol.method_unknown(id, &request.method, known)
+                }
+                End::TooMany => protocol.too_many(id),
+                End::Answer(Ok(result)) => protocol.result(id, result),
+                End::Answer(Err(failure)) => protocol.failed(id, failure, frames),
+                // Filtered out below.
+                End::Cut(_) => Value::Null,
+            };
+            answer.to_string()
         };
         match (&end, &request.id) {
             (End::Cut(what), _) => {
@@ -146,13 +154,16 @@ fn admit(
         }
         login.last_used = now;
     }
-    match (method.access, &session.login) {
+    let version = &state.world.version;
+    let throttled = session.login.is_none() || version.throttles_the_logged_in();
+    match (method.access(version), &session.login) {
         (Access::Roles(_), None) => return Admission::Refused(Failure::not_authenticated()),
         (Access::Roles(roles), Some(login)) if !login.may(roles) => {
-            return Admission::Refused(Failure::call(EACCES, "Not authorized"));
+            return Admission::Refused(Failure::denied(EACCES, "Not authorized"));
         }
-        (Access::Anonymous, None)
-            if state.world.rate_limit
+        (Access::Anonymous, _)
+            if throttled
+                && state.world.rate_limit
                 && state
                     .limiter
                     .is_exceeded(method.name, session.peer.ip(), now) =>
@@ -187,15 +198,22 @@ pub(super) async fn execute(
         let new = NewJob {
             method: method.name.to_owned(),
             arguments: request.params.clone(),
-            message_id: request.id.clone(),
+            message_ids: state
+                .world
+                .version
+                .tells_message_ids()
+                .then(|| request.id.clone().into_iter().collect()),
             user: session
                 .and_then(|session| session.login.as_ref())
                 .map(|login| login.user.clone())
                 .unwrap_or_default(),
-            credentials: session.map_or(Value::Null, Session::credentials),
+            credentials: session.map_or(Value::Null, |session| {
+                session.credentials(&state.world.version)
+            }),
             lock: lock(&request.params),
         };
-        let withheld = session.is_some_and(|session| !session.legacy_jobs);
+        let withheld = session.is_some_and(|session| !session.legacy_jobs)
+            && line.protocol == Protocol::JsonRpc;
         let (job, event) = state.jobs.add(new);
         state.world.emit(event);
         Some((job, withheld))
@@ -272,7 +290,7 @@ async fn drive(
             }
             let params = match checked
                 .take()
-                .map_or_else(|| check_params(method.params, params), Ok)
+                .map_or_else(|| method.check(&state.world.version, params), Ok)
             {
                 Ok(params) => params,
                 Err(failure) => return Step::Done(Err(failure)),

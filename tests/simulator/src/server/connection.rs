@@ -15,8 +15,11 @@ use tokio_tungstenite::tungstenite::Message;
 use super::calls::{self, Line};
 use super::delivery::{self, Next, close};
 use super::shared::Shared;
-use crate::protocol::{self, BINARY_REFUSED, Incoming, MAX_IN_FLIGHT, MAX_RUNNING, Request};
-use crate::state::Outgoing;
+use crate::errors::{EACCES, Failure};
+use crate::protocol::{
+    self, BINARY_REFUSED, Conversation, Incoming, MAX_IN_FLIGHT, MAX_RUNNING, Protocol, Request,
+};
+use crate::state::{ConnectionId, Outgoing, State};
 
 /// What wakes a connection's task.
 enum Wake {
@@ -30,6 +33,7 @@ pub(super) async fn talk<S>(
     mut socket: WebSocketStream<S>,
     peer: SocketAddr,
     tls: bool,
+    mut conversation: Conversation,
     shared: Arc<Shared>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -37,7 +41,7 @@ pub(super) async fn talk<S>(
     let (link, mut outgoing) = mpsc::unbounded_channel();
     let (id, life, cancels) = shared.with(|state| {
         (
-            state.connect(peer, tls, link),
+            state.connect(peer, tls, conversation.protocol(), link),
             state.life,
             state.world.version.cancels_calls_on_close(),
         )
@@ -46,6 +50,7 @@ pub(super) async fn talk<S>(
         connection: id,
         life,
         shared: Arc::clone(&shared),
+        protocol: conversation.protocol(),
         running: Arc::new(Semaphore::new(MAX_RUNNING)),
         in_flight: Arc::new(AtomicUsize::new(0)),
     };
@@ -73,7 +78,8 @@ pub(super) async fn talk<S>(
                 true
             }
             Wake::Frame(Some(Ok(Message::Text(text)))) => {
-                hear(&mut socket, &line, &mut calls, text.as_str()).await
+                let said = conversation.read(text.as_str(), is_authenticated(&line));
+                hear(&mut socket, &line, &mut calls, said).await
             }
             Wake::Frame(Some(Ok(Message::Binary(_)))) => {
                 close(&mut socket, BINARY_REFUSED.0, BINARY_REFUSED.1).await;
@@ -96,43 +102,72 @@ pub(super) async fn talk<S>(
     }
 }
 
-/// Handles a text frame; answers whether the connection ends.
-async fn hear<S>(
-    socket: &mut WebSocketStream<S>,
-    line: &Line,
-    calls: &mut JoinSet<()>,
-    text: &str,
-) -> bool
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let shared = &line.shared;
-    let authenticated = shared.with(|state| {
+fn is_authenticated(line: &Line) -> bool {
+    line.shared.with(|state| {
         state
             .sessions
             .get(&line.connection)
             .is_some_and(|session| session.login.is_some())
-    });
-    match protocol::read(text, authenticated) {
-        Incoming::Call(request) => {
-            if let Some(refusal) = begin(line, calls, request) {
-                return socket
-                    .send(Message::text(refusal.to_string()))
-                    .await
-                    .is_err();
-            }
-            false
+    })
+}
+
+/// Handles what a text frame said; answers whether the connection ends.
+async fn hear<S>(
+    socket: &mut WebSocketStream<S>,
+    line: &Line,
+    calls: &mut JoinSet<()>,
+    said: Incoming,
+) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answer = match said {
+        Incoming::Call(request) => begin(line, calls, request),
+        Incoming::Refused(answer) => Some(answer),
+        Incoming::Subscribe { id, name } => {
+            let subscribed = |state: &mut State| subscribe(state, line.connection, &id, name);
+            Some(line.shared.with(subscribed))
         }
-        Incoming::Refused(answer) => socket
+        Incoming::Unsubscribe { id } => {
+            line.shared.with(|state| {
+                if let Some(session) = state.sessions.get_mut(&line.connection) {
+                    session.subscriptions.remove(&plain(&id));
+                }
+            });
+            None
+        }
+        Incoming::Ignored => None,
+        Incoming::Close(code, reason) => {
+            close(socket, code, &reason).await;
+            return true;
+        }
+        Incoming::Drop => return true,
+    };
+    match answer {
+        Some(answer) => socket
             .send(Message::text(answer.to_string()))
             .await
             .is_err(),
-        Incoming::Ignored => false,
-        Incoming::Close(code, reason) => {
-            close(socket, code, reason).await;
-            true
-        }
+        None => false,
     }
+}
+
+/// The legacy protocol's subscription; any name is taken, as by `core.subscribe`. Code reading: who is
+/// not logged in is turned away.
+fn subscribe(state: &mut State, connection: ConnectionId, id: &Value, name: String) -> Value {
+    let session = state.sessions.get_mut(&connection);
+    match session.filter(|session| session.login.is_some()) {
+        Some(session) => {
+            session.subscriptions.insert(plain(id), name);
+            protocol::ready(id)
+        }
+        None => Protocol::Legacy.failed(id, &Failure::denied(EACCES, "Not authorized"), false),
+    }
+}
+
+/// A subscription's id as it is kept: texts without their quotes.
+fn plain(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
 
 /// Lets a call begin, or refuses it when too many are in flight.
@@ -140,7 +175,7 @@ fn begin(line: &Line, calls: &mut JoinSet<()>, request: Request) -> Option<Value
     let in_flight = line.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
     if in_flight > MAX_IN_FLIGHT {
         line.in_flight.fetch_sub(1, Ordering::SeqCst);
-        return request.id.map(|id| protocol::too_many(&id));
+        return request.id.map(|id| line.protocol.too_many(&id));
     }
     calls.spawn(calls::run(line.clone(), request, in_flight));
     None

@@ -16,6 +16,10 @@ use super::http::{self, Head};
 use super::outage::Outage;
 use super::requests::{self, Fate};
 use super::shared::Shared;
+use crate::protocol::Conversation;
+
+/// Where the legacy protocol is spoken, on every version.
+const LEGACY: &str = "/websocket";
 
 /// Serves until told to stop.
 pub(super) async fn serve(socket: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
@@ -70,21 +74,28 @@ where
         Fate::Over => return Ok(()),
     };
     let version = shared.with(|state| state.world.version.clone());
-    if head.path == "/api/versions" && head.method == "GET" {
+    if head.path == "/api/versions" && head.method == "GET" && version.speaks_json_rpc() {
         let body = serde_json::json!(version.api_versions()).to_string();
         return stream
             .write_all(http::response("200 OK", "application/json", &body).as_bytes())
             .await;
     }
-    let served = head
-        .path
-        .strip_prefix("/api/")
-        .is_some_and(|name| version.serves(name));
-    if !served {
+    if head.path == "/api/boot_id" && head.method == "GET" && version.serves_boot_id() {
+        let body = serde_json::json!(shared.with(|state| state.world.boot_id.clone())).to_string();
+        return stream
+            .write_all(http::response("200 OK", "application/json", &body).as_bytes())
+            .await;
+    }
+    let conversation = match head.path.strip_prefix("/api/") {
+        Some(name) if version.serves(name) => Some(Conversation::JsonRpc),
+        None if head.path == LEGACY => Some(Conversation::legacy(version.answers_legacy_ping())),
+        _ => None,
+    };
+    let Some(conversation) = conversation else {
         return stream
             .write_all(http::response("404 Not Found", "text/plain", "404: Not Found").as_bytes())
             .await;
-    }
+    };
     let Some(key) = upgrade_key(&head) else {
         let body = "No WebSocket UPGRADE hdr: None\n Can \"Upgrade\" only to \"WebSocket\".";
         return stream
@@ -102,7 +113,7 @@ where
         delivery::close(&mut socket, code, &reason).await;
         return Ok(());
     }
-    connection::talk(socket, peer, tls, shared).await;
+    connection::talk(socket, peer, tls, conversation, shared).await;
     Ok(())
 }
 

@@ -131,14 +131,22 @@ impl Running {
         self.address
     }
 
-    /// The URL of its JSON-RPC endpoint.
+    /// The URL of its newest endpoint: JSON-RPC, or the legacy protocol where that is all there is.
     pub fn url(&self) -> String {
         let scheme = if self.certificate.is_some() {
             "wss"
         } else {
             "ws"
         };
-        format!("{scheme}://{}/api/current", self.address)
+        let json_rpc = self
+            .shared
+            .with(|state| state.world.version.speaks_json_rpc());
+        let path = if json_rpc {
+            "/api/current"
+        } else {
+            "/websocket"
+        };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// The administrator's API key. Worthless outside this simulator, so it may be shown.

@@ -151,7 +151,7 @@ pub(super) async fn suffer(
 /// A call of somebody who calls too often. Code reading: a random pause of 1 to 10 s, then EBUSY.
 pub(super) async fn throttled(pause: Option<Duration>) -> End {
     sleep(pause.unwrap_or_else(|| Duration::from_secs(random::between(1, 10)))).await;
-    End::Answer(Err(Failure::call(EBUSY, "Rate Limit Exceeded")))
+    End::Answer(Err(Failure::denied(EBUSY, "Rate Limit Exceeded")))
 }
 
 impl Delivery {

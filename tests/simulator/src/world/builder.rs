@@ -11,7 +11,7 @@ use super::machine::World;
 use super::storage::{Dataset, Kind, parent_of, pool_of};
 use crate::json::{Object, text};
 use crate::rules::{attributes_model, models};
-use crate::schema::check_object;
+use crate::schema::Checker;
 use crate::version::Version;
 
 /// A world under construction. Start with [`WorldBuilder::example`], chain what differs, hand it to
@@ -290,12 +290,14 @@ impl WorldBuilder {
             .collect();
         config.insert("name".into(), json!(entry.name));
         config.insert("memory".into(), json!(entry.memory));
-        let mut config = check_object(
-            models::vm_create(&self.world.version),
-            &Value::Object(config),
-            "settings",
-        )
-        .map_err(|failure| bad(&name, failure.reason().trim()))?;
+        let checker = Checker::of(&self.world.version);
+        let mut config = checker
+            .object(
+                models::vm_create(&self.world.version),
+                &Value::Object(config),
+                "settings",
+            )
+            .map_err(|failure| bad(&name, failure.reason().trim()))?;
         crate::rules::fill_vm_defaults(&self.world.version, &mut config);
         let id = self.world.insert_vm(config);
         for given in &entry.devices {
@@ -303,11 +305,14 @@ impl WorldBuilder {
                 .get("dtype")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            let Some(model) = attributes_model(dtype) else {
+            let Some(model) = attributes_model(&self.world.version, dtype) else {
                 return Err(bad(&name, &format!("no device type {dtype:?}")));
             };
-            let attributes = check_object(model, given, "devices")
+            // World files name devices alike for every version.
+            let attributes = Checker::Models
+                .object(model, given, "devices")
                 .map_err(|failure| bad(&name, failure.reason().trim()))?;
+            let attributes = crate::rules::as_stored(&self.world.version, attributes);
             self.world.insert_device(id, None, attributes);
         }
         if let Some(vm) = self.world.vms.get_mut(&id) {

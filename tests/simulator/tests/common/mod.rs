@@ -8,6 +8,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+pub(crate) mod legacy;
 pub(crate) mod scram;
 
 use futures_util::{SinkExt, StreamExt};
@@ -29,6 +30,11 @@ pub(crate) struct Client<S = TcpStream> {
 /// A builder of the default world with quick guests.
 pub(crate) fn world() -> WorldBuilder {
     WorldBuilder::example(Version::default())
+}
+
+/// The same of a version.
+pub(crate) fn world_of(version: &str) -> WorldBuilder {
+    WorldBuilder::example(version.parse().unwrap())
 }
 
 /// A simulator of this world.

@@ -10,6 +10,7 @@
 
 mod adopt;
 mod apply;
+mod connections;
 mod converge;
 mod crash;
 mod create;
@@ -25,6 +26,7 @@ mod layers;
 mod login;
 mod matrix;
 mod original;
+mod ownership;
 mod plugins;
 mod secrets;
 mod versions;

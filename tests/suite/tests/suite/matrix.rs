@@ -12,10 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tnvm_simulator::{
-    Effect, Fault, Journal, Options, Version, VmView, World, WorldBuilder, WorldView,
-};
-use tnvm_suite::{Background, Lab};
+use tnvm_simulator::{Effect, Fault, Journal, Options, VmView, World, WorldBuilder, WorldView};
+use tnvm_suite::{Background, Lab, version};
 
 /// What stands in the way of `web` and must stand there afterwards, to the letter.
 const NEIGHBOUR: &str = "web";
@@ -184,11 +182,6 @@ fn foreign(view: &WorldView) -> (Option<VmView>, String) {
         view.files
     );
     (view.vms.get(NEIGHBOUR).cloned(), kept)
-}
-
-fn version() -> Version {
-    let asked = std::env::var("TNVM_MATRIX_VERSION").ok();
-    asked.map_or_else(Version::default, |asked| asked.parse().unwrap())
 }
 
 /// A scenario with all that its positions have in common.

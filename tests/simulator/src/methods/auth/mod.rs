@@ -7,6 +7,7 @@ mod models;
 
 use serde_json::{Value, json};
 
+use super::auth_legacy;
 use super::method::{Access, Context, Method};
 use crate::errors::{EOPNOTSUPP, Failure};
 use crate::json::{Object, flag, object, text, word};
@@ -49,26 +50,32 @@ pub(super) const METHODS: &[Method] = &[
     .open(Access::Anonymous),
     Method::read("auth.login_ex", &[], models::LOGIN_EX_25_04, login_ex)
         .open(Access::Anonymous)
-        .only(&[Line::V25_04]),
+        .since(Line::V25_04_0)
+        .until(Line::V25_04),
     Method::read("auth.login_ex", &[], models::LOGIN_EX_25_10, login_ex)
         .open(Access::Anonymous)
-        .only(&[Line::V25_10]),
+        .only(Line::V25_10),
     Method::read("auth.login_ex", &[], models::LOGIN_EX_26, login_ex)
         .open(Access::Anonymous)
-        .only(&[Line::V26]),
+        .since(Line::V26),
     Method::read("auth.login_ex_continue", &[], models::CONTINUE_25, login_ex)
         .open(Access::Anonymous)
-        .only(&[Line::V25_04, Line::V25_10]),
+        .since(Line::V25_04_0)
+        .until(Line::V25_10),
     Method::read("auth.login_ex_continue", &[], models::CONTINUE_26, login_ex)
         .open(Access::Anonymous)
-        .only(&[Line::V26]),
-    Method::read("auth.mechanism_choices", &[], &[], mechanism_choices).open(Access::Anonymous),
+        .since(Line::V26),
+    Method::read("auth.mechanism_choices", &[], &[], mechanism_choices)
+        .open(Access::Anonymous)
+        .since(Line::V25_04_0),
     Method::read("auth.logout", &[], &[], logout),
     Method::read("auth.me", &[], &[], |context, _| {
         let login = context.login().ok_or_else(Failure::not_authenticated)?;
         Ok(me::user_info(&context.state.world, login))
-    }),
-    Method::read("auth.generate_token", &[], models::GENERATE, generate_token),
+    })
+    .since(Line::V25_04_0),
+    Method::read("auth.generate_token", &[], models::GENERATE, generate_token)
+        .old(auth_legacy::GENERATE),
 ];
 
 /// Revokes the API key that a call presents, and answers what this login gets; of any other call, the
@@ -139,7 +146,7 @@ fn welcome(context: &mut Context<'_>, login: Login, data: &Object) -> Value {
     let user = login.user.clone();
     accept(context, Some(login));
     let mut answer = json!({"response_type": "SUCCESS", "user_info": info, "authenticator": level});
-    if context.state.world.version.hands_out_reconnect_tokens()
+    if context.state.world.version.answers_reconnect_token()
         && let Some(answer) = answer.as_object_mut()
     {
         // Schema of 26: it works once.
@@ -159,7 +166,7 @@ fn scram_answer(kind: &str, message: &str, info: &Value) -> Value {
 /// Broken before login in 25.04.2 to 25.10.7 (recorded), works again in 26.
 fn mechanism_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
     let world = &context.state.world;
-    if context.login().is_none() && !world.version.lists_mechanisms_before_login() {
+    if context.login().is_none() && world.version.breaks_mechanism_choices() {
         return Err(Failure::exception(
             "AttributeError",
             "'NoneType' object has no attribute 'may_create_auth_token'",

@@ -1,43 +1,19 @@
-//! What a text frame of the server is, decided once.
+//! JSON-RPC 2.0 as TrueNAS speaks it: 25.04 to 27.
 //!
-//! Knows JSON-RPC 2.0 as TrueNAS speaks it (25.04 to 27); does not know who waits for what.
+//! Does not know who waits for what.
 
 use serde_json::{Map, Value, json};
 
-use super::error::ErrorObject;
-use super::method::Method;
-
-/// A frame of the server.
-#[derive(Debug)]
-pub(super) enum Frame {
-    /// The answer to a call.
-    Reply {
-        id: u64,
-        outcome: Result<Value, ErrorObject>,
-    },
-    /// A row of a collection changed.
-    Event {
-        collection: String,
-        id: Option<u64>,
-        fields: Map<String, Value>,
-    },
-    /// The server ended a subscription.
-    Unsubscribed { collection: String },
-    /// Neither, with the reason. An error without an id is among these: nobody can be told.
-    Garbage(String),
-}
+use super::{Frame, collection_of, fields_of};
+use crate::truenas::method::Method;
 
 /// The text of a call.
 pub(super) fn request(id: u64, method: Method, params: &[Value]) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": method.name(), "params": params}).to_string()
 }
 
-/// Decides what a text is.
-pub(super) fn classify(text: &str) -> Frame {
-    let mut members: Map<String, Value> = match serde_json::from_str(text) {
-        Ok(members) => members,
-        Err(error) => return Frame::Garbage(format!("not a JSON object: {error}")),
-    };
+/// Decides what a frame is.
+pub(super) fn classify(mut members: Map<String, Value>) -> Frame {
     if let Some(method) = members.get("method") {
         let method = method.as_str().unwrap_or_default().to_owned();
         return notification(&method, members.remove("params"));
@@ -72,19 +48,12 @@ fn notification(method: &str, params: Option<Value>) -> Frame {
     let Some(Value::Object(mut params)) = params else {
         return Frame::Garbage(format!("notification {method} without parameters"));
     };
-    let collection = params
-        .get("collection")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let collection = collection_of(&params);
     match method {
         "collection_update" => Frame::Event {
             collection,
             id: params.get("id").and_then(Value::as_u64),
-            fields: match params.remove("fields") {
-                Some(Value::Object(fields)) => fields,
-                _ => Map::new(),
-            },
+            fields: fields_of(&mut params),
         },
         "notify_unsubscribed" => Frame::Unsubscribed { collection },
         other => Frame::Garbage(format!("notification {other} is not known")),
@@ -94,6 +63,11 @@ fn notification(method: &str, params: Option<Value>) -> Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::truenas::frame::Protocol;
+
+    fn classify(text: &str) -> Frame {
+        Protocol::JsonRpc.classify(text)
+    }
 
     #[test]
     fn a_null_result_is_a_result() {
