@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tnvm_simulator::{Effect, Fault};
+use tnvm_simulator::{Effect, Fault, Options, Version, WorldBuilder};
 use tnvm_suite::Hosts;
 
 const SPREAD: &str =
@@ -522,31 +522,34 @@ fn a_host_is_chosen_by_a_name_that_the_config_knows() {
 
 #[test]
 fn adopting_is_about_one_host() {
-    let hosts = Hosts::new(2);
-    hosts.config("web: {names: [mine, other], host: spread, cpu: 1, memory: 1GiB, cdrom: false, display: false}\n");
-    let _ = hosts.tnvm(&["create", "--only", "other"]).ended(0);
+    let world = || WorldBuilder::example(Version::default()).rate_limit(false);
     // `mine` is wanted on nas1, and stands on nas2.
-    hosts.server(2).change(|world| {
-        let id = world.vm_named("other").unwrap();
-        let mut copy = world.vms[&id].clone();
-        copy.config.insert("name".into(), json!("mine"));
-        copy.config.insert("description".into(), json!(""));
-        world.vms.insert(900, copy);
-    });
+    let two = world().vm("mine", 1024, &[]).unwrap();
+    let servers = [world(), two].map(|world| Options::with_world(world.build()));
+    let hosts = Hosts::with(servers.into());
+    let of = |host: &str| {
+        format!(
+            "web: {{names: [mine], host: {host}, cpu: 1, memory: 1GiB, cdrom: false, display: false, start: false}}\n"
+        )
+    };
+    hosts.config(&of("nas1"));
+    let adopt = ["adopt", "mine", "--host", "nas2", "--dry-run"];
     let says = ["the config says that it is on nas1", "host: nas2"];
-    hosts.unchanged(
-        &[
-            "adopt",
-            "mine",
-            "--host",
-            "nas2",
-            "--type",
-            "web",
-            "--dry-run",
-        ],
-        0,
-        &says,
-    );
+    hosts.unchanged(&adopt, 0, &says);
+    let write = ["adopt", "mine", "--host", "nas2", "--write", "-"];
+    hosts.unchanged(&write, 0, &["write `host: nas2` to its types"]);
+    hosts.config(&of("nas2"));
+    hosts
+        .unchanged(&adopt, 0, &["becomes a `web`"])
+        .hides(&["nas1"]);
+    let _ = hosts
+        .tnvm(&["adopt", "mine", "--host", "nas2", "--yes"])
+        .ended(0);
+    hosts.unchanged(&["destroy", "--dry-run"], 0, &["Host nas2", "mine"]);
+    let _ = hosts
+        .tnvm(&["adopt", "mine", "--host", "nas2", "--release", "--yes"])
+        .ended(0);
+    hosts.unchanged(&["destroy", "--dry-run"], 0, &["no VMs or zvols"]);
 }
 
 #[test]
