@@ -61,7 +61,7 @@ impl Hosts {
     pub fn server(&self, number: usize) -> &Running {
         match number {
             1 => self.lab.server(),
-            _ => self.others[number - 2].as_ref().unwrap(),
+            _ => self.others.get(number - 2).unwrap().as_ref().unwrap(),
         }
     }
 
@@ -71,7 +71,7 @@ impl Hosts {
     /// # Panics
     /// When it has been stopped already.
     pub fn stop(&mut self, number: usize) -> World {
-        let server = self.others[number - 2].take().unwrap();
+        let server = self.others.get_mut(number - 2).unwrap().take().unwrap();
         let world = server.change(|world| world.clone());
         self.lab.block_on(server.stop());
         world
@@ -83,16 +83,19 @@ impl Hosts {
     /// When somebody else has its address by now.
     pub fn start(&mut self, number: usize, world: World) {
         let options = Options {
-            listen: self.addresses[number - 1],
+            listen: *self.addresses.get(number - 1).unwrap(),
             ..Options::with_world(world)
         };
         let server = self.lab.block_on(Simulator::start(options)).unwrap();
-        self.others[number - 2] = Some(server);
+        *self.others.get_mut(number - 2).unwrap() = Some(server);
     }
 
     /// Says more of a host in the configs from here on: `storage: {pool_path: tank/vms}`.
+    ///
+    /// # Panics
+    /// When there is no such host.
     pub fn setting(&mut self, number: usize, more: &str) -> &mut Self {
-        self.settings[number - 1] = format!(", {more}");
+        *self.settings.get_mut(number - 1).unwrap() = format!(", {more}");
         self
     }
 
