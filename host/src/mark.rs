@@ -77,6 +77,17 @@ impl Mark {
                 .is_some_and(|(before, _)| before.trim_end().ends_with(PROTECTED))
     }
 
+    /// The user's own text in a VM's description: without what tnvm wrote at its end.
+    #[must_use]
+    pub fn own_text(description: &str) -> &str {
+        if Self::in_description(description).is_none() {
+            return description;
+        }
+        let own = description.rsplit_once('[').map_or("", |(own, _)| own);
+        let own = own.trim_end();
+        own.strip_suffix(PROTECTED).map_or(own, str::trim_end)
+    }
+
     /// Finds the mark in a VM's description: the last bracket of it.
     #[must_use]
     pub fn in_description(description: &str) -> Option<Self> {
@@ -104,6 +115,7 @@ mod tests {
                 let description = mark().description(text, protected);
                 assert_eq!(Mark::in_description(&description), Some(mark()));
                 assert_eq!(Mark::is_protected(&description), protected);
+                assert_eq!(Mark::own_text(&description), text);
             }
         }
     }
@@ -116,6 +128,7 @@ mod tests {
         ] {
             assert!(!Mark::is_protected(text), "{text}");
         }
+        assert_eq!(Mark::own_text("[tnvm:protected]"), "[tnvm:protected]");
     }
 
     #[test]

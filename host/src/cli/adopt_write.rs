@@ -33,9 +33,9 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
     // What differs with the least that a config can say is what it has to say besides.
     let after = adopted(&plan, &observed);
     let (text, _) = describe(&plan, &after, &Further::new());
-    let (tried, _) = try_out(this, &text, &plan, &after)?;
+    let (tried, _) = try_out(this, &text, &plan, &observed)?;
     let (text, remarks) = describe(&plan, &after, &further(&tried));
-    let (tried, refused) = try_out(this, &text, &plan, &after)?;
+    let (tried, refused) = try_out(this, &text, &plan, &observed)?;
     output.remarks(&remarks);
 
     if to_stdout {
@@ -68,12 +68,12 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
     Ok(Exit::Failed)
 }
 
-/// Loads the text as a config, and plans with it as if the VMs were adopted.
+/// Loads the text as a config, and plans with it as if the VMs were adopted with it.
 fn try_out(
     this: &Adopt<'_>,
     text: &str,
     plan: &AdoptPlan,
-    after: &Observed,
+    observed: &Observed,
 ) -> Result<(Plan, Diagnostics), Failure> {
     let mut file = tempfile::Builder::new()
         .suffix(".yaml")
@@ -108,8 +108,10 @@ fn try_out(
         only: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
         ..SavedOptions::default()
     };
+    // The config gives the disks their names when it comes to that.
+    let (as_marked, _) = this.plan(Some(&desired), observed)?;
     let wanted = Wanted::new(desired, options, &this.scope.known.environment);
-    Ok(wanted.plan_from(after, &[]))
+    Ok(wanted.plan_from(&adopted(&as_marked, observed), &[]))
 }
 
 fn broken(cause: &std::io::Error) -> Failure {

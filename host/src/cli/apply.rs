@@ -80,7 +80,13 @@ async fn from_saved<'a>(
         output,
     };
     let targets = targets(&known, file, saved)?;
-    let unasked = known.servers.unasked.clone();
+    let chosen = known.servers.chosen.iter();
+    let chosen = chosen.filter_map(|host| host.name.clone());
+    let mut unasked: Vec<String> = chosen.chain(known.servers.unasked.clone()).collect();
+    unasked.retain(|name| {
+        let is_asked = |target: &Target<_>| target.host.name.as_ref() == Some(name);
+        !targets.iter().any(is_asked)
+    });
     let fleet = Fleet::open(
         &opening,
         targets,

@@ -50,11 +50,11 @@ pub(super) enum Command {
     ///
     /// Exit code 0: nothing; 2: something; 1: bad usage or config.
     Drift(DriftArgs),
-    /// Take over VMs that tnvm did not make, or write a config for them
+    /// Take over VMs that tnvm did not make, or write a config for them, or give them back
     ///
     /// Marks the VMs and their zvols as the group's, after asking; changes nothing else. From
     /// then on `apply` and `destroy` count them in. Each VM needs an entry in the config before
-    /// that: `--write` makes one.
+    /// that: `--write` makes one. `--release` takes the marks off again.
     Adopt(AdoptArgs),
     /// Remove the group's VMs and their zvols
     ///
@@ -120,6 +120,17 @@ pub(super) struct Global {
     /// Send a password over ws:// to another machine; with --auth scram, use an API key there
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) allow_plaintext: bool,
+    /// How many connections to the server there may be, each with a login of its own; beyond the
+    /// first they are made when there is work for them
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=8),
+        help_heading = "Connection"
+    )]
+    pub(super) connections: u8,
     /// Refuse every change before it is sent, whatever the command; it still shows what it would do
     #[arg(
         long,
@@ -229,6 +240,9 @@ pub(super) struct AdoptArgs {
     /// Mark nothing, and write a config that says what is there; `-` is standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "force_unlock", "dry_run"])]
     pub(super) write: Option<PathBuf>,
+    /// Give the VMs back: take the marks off them and their zvols, and leave them as they are
+    #[arg(long, conflicts_with_all = ["vm_type", "write"])]
+    pub(super) release: bool,
     /// Show what would be marked and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,

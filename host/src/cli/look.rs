@@ -155,7 +155,7 @@ fn perhaps_elsewhere<G>(
         for vm in part.plan.vms.iter().filter(|vm| vm.creates()) {
             problems.push(
                 Diagnostic::warning(format!(
-                    "is made on {}, and {unasked} was not asked whether it has it already",
+                    "to be made on {}; {unasked} was not asked whether it is there already",
                     part.host
                 ))
                 .help("if you changed its `host`, look there first: two of it would have the same MAC addresses")

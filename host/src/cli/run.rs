@@ -14,7 +14,7 @@ use super::output::Output;
 use super::progress::{self, HostReporter};
 use super::results;
 use super::session::Session;
-use super::shown::{Shown, Sums, in_order, print_json, show};
+use super::shown::{Shown, Sums, in_order, printed, show};
 use super::signals;
 use crate::execute::{
     ExecuteOptions, OnFailure, Report, Restarts, SecretSource, StopHandle, StopSignal, execute,
@@ -67,14 +67,13 @@ pub(super) async fn run(run: Run<'_>, output: &Output) -> Exit {
     }
     let kind = run.parts.first().map(|part| part.plan.kind);
     let has_changes = run.parts.iter().any(|part| !part.plan.is_empty());
-    let options = options(&run);
-    let came = execute_all(run.parts, &options, output).await;
+    let came = execute_all(run, output).await;
     let lost = came.iter().any(|one| one.lost && one.report.interrupted);
     let came = results::all(came, absent);
     let whole = results::whole(&came);
     if output.is_json() {
         let ran = |place: &Place| results::of(&came, place);
-        print_json(&shown, ran, Sums::Of(whole.clone()), output);
+        output.json(&printed(&shown, ran, Sums::Of(whole.clone())));
     } else if let Some(kind) = kind.filter(|_| has_changes || !absent.is_empty()) {
         results::print(&came, kind, output);
     }
@@ -101,25 +100,15 @@ pub(super) struct Executed<'a> {
     lost: bool,
 }
 
-fn options<'a>(run: &Run<'a>) -> ExecuteOptions<'a> {
+async fn execute_all<'a>(run: Run<'a>, output: &Output) -> Vec<Executed<'a>> {
     let mut options = ExecuteOptions::new(run.secrets);
     options.on_failure = run.on_failure;
-    if let Some(concurrency) = run.concurrency {
-        options.concurrency = concurrency.into();
-    }
     if let Some(max_unavailable) = run.max_unavailable {
         options.max_unavailable = max_unavailable.into();
     }
     // Over all servers: a group of equals is one group wherever its VMs are.
     options.restarts = Some(Arc::new(Restarts::new(options.max_unavailable)));
-    options
-}
-
-async fn execute_all<'a>(
-    parts: Vec<RunPart<'a>>,
-    options: &ExecuteOptions<'_>,
-    output: &Output,
-) -> Vec<Executed<'a>> {
+    let (parts, concurrency) = (run.parts, run.concurrency);
     let watching = progress::watch(*output);
     let signals: Vec<(StopHandle, StopSignal)> = parts.iter().map(|_| StopSignal::new()).collect();
     let handles: Vec<StopHandle> = signals.iter().map(|(handle, _)| handle.clone()).collect();
@@ -130,6 +119,14 @@ async fn execute_all<'a>(
     });
     let all = parts.into_iter().zip(signals).map(|(part, stop)| {
         let reporter = watching.reporter(part.place.name.as_deref());
+        let options = ExecuteOptions {
+            concurrency: match concurrency {
+                Some(concurrency) => concurrency.into(),
+                None => options.concurrency * part.session.client.connections(),
+            },
+            restarts: options.restarts.clone(),
+            ..options
+        };
         execute_one(part, options, reporter, stop, *output)
     });
     let came = join_all(all).await;
@@ -140,7 +137,7 @@ async fn execute_all<'a>(
 
 async fn execute_one<'a>(
     mut part: RunPart<'a>,
-    options: &ExecuteOptions<'_>,
+    options: ExecuteOptions<'_>,
     reporter: HostReporter,
     (stop, signal): (StopHandle, StopSignal),
     output: Output,
@@ -152,7 +149,7 @@ async fn execute_one<'a>(
     let lost: Option<watch::Receiver<Option<String>>> = part.lock.as_ref().map(Held::lost);
     let losing = guard::stop_when_lost(lost.clone(), stop, session.prefix(), output);
     let losing = tokio::spawn(losing);
-    let report = execute(plan, &session.client, options, &reporter, signal).await;
+    let report = execute(plan, &session.client, &options, &reporter, signal).await;
     losing.abort();
     if report.unsettled {
         guard::leave(session, part.lock.take(), &output);

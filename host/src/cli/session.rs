@@ -11,7 +11,7 @@ use crate::audit::AuditLog;
 use crate::config::{self, Environment, HostEntry};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
-use crate::plan::{Observed, ObservedVm};
+use crate::plan::{Observed, ObservedVm, Plan};
 use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
@@ -108,6 +108,10 @@ pub(super) async fn open(
             Some(1) => 1,
             _ => default.concurrency,
         },
+        connections: match opening.vms_at_once {
+            Some(1) => 1,
+            _ => global.connections.into(),
+        },
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
@@ -141,7 +145,11 @@ pub(super) async fn open(
             help: cause.help(),
             message: cause.to_string(),
         })?;
-    warn_of_unknown(client.release(), output);
+    if let Some(warning) = unknown(client.release()) {
+        opening
+            .output
+            .problems(&warning.host(host.name.as_deref()).into());
+    }
     Ok(Session {
         client,
         name: host.name.clone(),
@@ -154,16 +162,15 @@ pub(super) async fn open(
 }
 
 /// A release that came after this tnvm is worked with as if it were the newest known one.
-fn warn_of_unknown(release: &Release, output: &Output) {
-    if release.is_unknown() {
-        let known = Release::newest().facts().name;
-        let warning = Diagnostic::warning(format!(
-            "TrueNAS {} is newer than this tnvm, which treats it as {known}",
-            release.version()
-        ))
+fn unknown(release: &Release) -> Option<Diagnostic> {
+    let known = Release::newest().facts().name;
+    let message = format!(
+        "TrueNAS {} is newer than this tnvm, which treats it as {known}",
+        release.version()
+    );
+    let warning = Diagnostic::warning(message)
         .help("look whether there is a newer tnvm; `--dry-run` shows what would be done");
-        output.problems(&warning.into());
-    }
+    release.is_unknown().then_some(warning)
 }
 
 impl Session {
@@ -173,18 +180,27 @@ impl Session {
         name.map(|name| format!("{name}: ")).unwrap_or_default()
     }
 
+    /// This is about to be carried out: further connections, where they are allowed and there is
+    /// work for them, are made meanwhile.
+    pub(super) fn expect(&self, plan: &Plan, concurrency: Option<u16>) {
+        let steps = plan.vms.iter().map(|vm| vm.steps.len()).sum();
+        let at_once = concurrency.map_or(usize::MAX, usize::from);
+        self.client.expect_calls(at_once.min(steps));
+    }
+
     /// Logs out.
     pub(super) async fn close(self) {
         self.client.logout().await;
     }
 }
 
-/// Everything that a create compares with.
+/// Everything that a create compares with: all zvols of the server too, since a VM may have its
+/// disks outside `storage.pool_path`.
 pub(super) async fn observe_for(client: &Client, desired: &Desired) -> Result<Observed, Failure> {
     observe_around(client, desired, false).await
 }
 
-/// Everything that an apply compares with: besides, all zvols of the server.
+/// Everything that an apply compares with: besides, the snapshots of what it may remove.
 pub(super) async fn observe_all_for(
     client: &Client,
     desired: &Desired,
@@ -195,7 +211,7 @@ pub(super) async fn observe_all_for(
 async fn observe_around(
     client: &Client,
     desired: &Desired,
-    all_volumes: bool,
+    snapshots: bool,
 ) -> Result<Observed, Failure> {
     let devices = || desired.vms.iter().flat_map(|vm| &vm.devices);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -222,7 +238,8 @@ async fn observe_around(
         want_choices: true,
         want_memory: true,
         want_virtualization: true,
-        all_volumes,
+        all_volumes: true,
+        snapshots,
     };
     observe(client, &request)
         .await
@@ -233,6 +250,7 @@ async fn observe_around(
 pub(super) async fn observe_everything(client: &Client) -> Result<Observed, Failure> {
     let request = ObserveRequest {
         all_volumes: true,
+        snapshots: true,
         ..ObserveRequest::default()
     };
     observe(client, &request)

@@ -24,13 +24,23 @@ enum Came<'a> {
     NotAsked(&'a Absent),
 }
 
-/// What a command prints for programs of one server. Members are added, never renamed.
+/// What a command prints for programs. Its shape is documented in `docs/plan-format.md`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Printed<'a> {
+    /// Of a config that names no hosts.
+    One(OfServer<'a>),
+    /// Of one that does.
+    Hosts(OfHosts<'a>),
+}
+
+/// What is printed of one server. Members are added, never renamed.
 #[derive(Debug, Serialize)]
 pub(super) struct OfServer<'a> {
     /// None of a server that could not be asked.
-    pub(super) plan: Option<&'a PlanView>,
-    pub(super) vms: Vec<VmReport>,
-    pub(super) summary: Sums,
+    plan: Option<&'a PlanView>,
+    vms: Vec<VmReport>,
+    summary: Sums,
 }
 
 /// The same with its name, where the config names hosts.
@@ -49,9 +59,9 @@ struct Told<'a> {
     help: Option<&'a str>,
 }
 
-/// What a command prints for programs, where the config names hosts.
+/// What is printed where the config names hosts.
 #[derive(Debug, Serialize)]
-struct OfHosts<'a> {
+pub(super) struct OfHosts<'a> {
     hosts: Vec<OfHost<'a>>,
     summary: Sums,
 }
@@ -152,12 +162,8 @@ pub(super) fn in_order<'a>(all: impl Iterator<Item = Shown<'a>>) -> Vec<Shown<'a
 /// A dry run: the plan in the shape that a real run prints.
 pub(super) fn show_only(shown: &[Shown<'_>], output: &Output) {
     if output.is_json() {
-        print_json(
-            shown,
-            |_| (Vec::new(), Sums::Nothing {}),
-            Sums::Nothing {},
-            output,
-        );
+        let ran = |_: &Place| (Vec::new(), Sums::Nothing {});
+        output.json(&printed(shown, ran, Sums::Nothing {}));
     } else {
         show(shown, output);
     }
@@ -204,36 +210,131 @@ pub(super) fn show(shown: &[Shown<'_>], output: &Output) {
 
 /// The JSON for programs; `ran` says what became of the VMs of a server, by its place. Where the
 /// config names hosts, there is one for each, and `summary` is the sum of all.
-pub(super) fn print_json(
-    shown: &[Shown<'_>],
+pub(super) fn printed<'a>(
+    shown: &'a [Shown<'_>],
     ran: impl Fn(&Place) -> (Vec<VmReport>, Sums),
     summary: Sums,
-    output: &Output,
-) {
-    let of = |one: &Shown<'_>| ran(one.place);
+) -> Printed<'a> {
+    let of = |one: &'a Shown<'_>| {
+        let (vms, summary) = ran(one.place);
+        let plan = one.plan();
+        OfServer { plan, vms, summary }
+    };
     if let [one] = shown
         && one.place.name.is_none()
     {
-        let (vms, summary) = of(one);
-        let plan = one.plan();
-        output.json(&OfServer { plan, vms, summary });
-        return;
+        return Printed::One(of(one));
     }
-    let hosts = shown.iter().map(|one| {
-        let (vms, summary) = of(one);
-        let plan = one.plan();
-        OfHost {
-            host: one.place.name(),
-            of: OfServer { plan, vms, summary },
-            error: match &one.came {
-                Came::Asked { .. } => None,
-                Came::NotAsked(absent) => Some(Told {
-                    message: &absent.message,
-                    help: absent.help.as_deref(),
-                }),
-            },
-        }
+    let hosts = shown.iter().map(|one| OfHost {
+        host: one.place.name(),
+        of: of(one),
+        error: match &one.came {
+            Came::Asked { .. } => None,
+            Came::NotAsked(absent) => Some(Told {
+                message: &absent.message,
+                help: absent.help.as_deref(),
+            }),
+        },
     });
     let hosts = hosts.collect();
-    output.json(&OfHosts { hosts, summary });
+    Printed::Hosts(OfHosts { hosts, summary })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::PlanKind;
+
+    /// Fails unless the JSON is as `docs/plan.schema.json` says of `definition`.
+    #[track_caller]
+    fn check_documented(printed: &Printed<'_>, definition: &str) {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plan.schema.json");
+        let text = std::fs::read_to_string(file).unwrap();
+        let whole: Value = serde_json::from_str(&text).unwrap();
+        let reference = format!("#/$defs/{definition}");
+        let schema = json!({"$ref": reference, "$defs": whole["$defs"]});
+        let value = serde_json::to_value(printed).unwrap();
+        let problems: Vec<String> = jsonschema::validator_for(&schema)
+            .unwrap()
+            .iter_errors(&value)
+            .map(|one| one.to_string())
+            .collect();
+        assert!(problems.is_empty(), "{problems:#?}\n{value:#}");
+    }
+
+    fn place(name: Option<&str>, index: usize) -> Place {
+        Place {
+            index,
+            name: name.map(str::to_owned),
+            vms: Vec::new(),
+        }
+    }
+
+    fn nothing_ran(_: &Place) -> (Vec<VmReport>, Sums) {
+        (Vec::new(), Sums::Nothing {})
+    }
+
+    fn members(printed: &Printed<'_>) -> Vec<String> {
+        let value = serde_json::to_value(printed).unwrap();
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn one_server_without_a_name_has_the_shape_that_it_always_had() {
+        let place = place(None, 0);
+        let plan = Plan::new("lab", PlanKind::Apply, vec![]);
+        let shown = [Shown::asked(&place, "wss://nas".into(), &plan, None)];
+        let printed = printed(&shown, nothing_ran, Sums::Nothing {});
+        assert_eq!(members(&printed), ["plan", "vms", "summary"]);
+        check_documented(&printed, "of_server");
+    }
+
+    #[test]
+    fn named_hosts_have_a_part_each_also_when_nobody_could_ask_them() {
+        let (one, two) = (place(Some("nas1"), 0), place(Some("nas2"), 1));
+        let plan = Plan::new("lab", PlanKind::Apply, vec![]);
+        let absent = Absent {
+            place: two,
+            message: "no answer".into(),
+            help: None,
+        };
+        let shown = [
+            Shown::not_asked(&absent),
+            Shown::asked(&one, "wss://nas1".into(), &plan, None),
+        ];
+        let shown = in_order(shown.into_iter());
+        let ran = |place: &Place| {
+            let summary = Summary::default();
+            (nothing_ran(place).0, Sums::Of(summary))
+        };
+        let printed = printed(&shown, ran, Sums::Of(Summary::default()));
+        assert_eq!(members(&printed), ["hosts", "summary"]);
+        check_documented(&printed, "of_hosts");
+        let value = serde_json::to_value(&printed).unwrap();
+        assert_eq!(value["hosts"][0]["host"], "nas1");
+        assert_eq!(value["hosts"][1]["plan"], Value::Null);
+        assert_eq!(value["hosts"][1]["error"]["message"], "no answer");
+    }
+
+    #[test]
+    fn sums_of_servers_that_ran_side_by_side_are_added() {
+        let one = Summary {
+            outcomes: [("created".to_owned(), json!(2))].into_iter().collect(),
+            success: true,
+            wall_seconds: 3.0,
+            mutating_calls: 4,
+            ..Summary::default()
+        };
+        let mut sum = one.clone();
+        sum.add(&Summary {
+            success: false,
+            wall_seconds: 1.0,
+            ..one
+        });
+        assert_eq!(sum.outcomes["created"], 4);
+        assert_eq!((sum.success, sum.mutating_calls), (false, 8));
+        assert!((sum.wall_seconds - 3.0).abs() < 0.001);
+    }
 }

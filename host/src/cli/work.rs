@@ -82,6 +82,9 @@ impl Work<'_> {
         }
         let mut locks = Locks::new();
         if planned.has_changes() {
+            for part in &planned.parts {
+                part.member.session.expect(&part.plan, self.concurrency);
+            }
             (planned, locks) = self.lock(fleet, planned).await?;
         } else {
             let sweeps = planned.parts.iter_mut().map(async |part| {

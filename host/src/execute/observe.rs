@@ -2,7 +2,7 @@
 //!
 //! Knows what to ask and how to read marks; judges nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{OptionFuture, try_join_all};
 
@@ -16,10 +16,14 @@ use crate::truenas::{CallError, Client, DatasetEntry, DeviceEntry, VmEntry, VmSt
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObserveRequest {
     /// Datasets whose own rows and everything below them are wanted. Names below others of them
-    /// are not asked for twice.
+    /// are not asked for twice. Where zvols are to be made and all of them are asked for, the
+    /// datasets around those with a mark come as well: such a zvol may grow.
     pub dataset_prefixes: Vec<String>,
-    /// Whether all zvols of the server are wanted, and the snapshots of those with a mark.
+    /// Whether all zvols of the server are wanted: a disk may lie anywhere.
     pub all_volumes: bool,
+    /// Whether the snapshots of the zvols with a mark are wanted as well; needed only where zvols
+    /// may be deleted.
+    pub snapshots: bool,
     /// Paths on the server whose existence matters; each is asked for once.
     pub files: Vec<String>,
     /// Whether the interfaces for NICs and the addresses for displays are wanted.
@@ -31,8 +35,9 @@ pub struct ObserveRequest {
 }
 
 /// Asks the server, all at once: one call for the VMs (for 500 of them), one per 50 dataset
-/// prefixes, one for all zvols and one for each with a mark and snapshots, two for the choices, one for the
-/// memory, one for virtualization, one per file.
+/// prefixes, one for all zvols and, where wanted, one for each with a mark and snapshots, two for
+/// the choices, one for the memory, one for virtualization, one per file. Only then, and only if there are any, one per 50
+/// datasets around zvols that lie outside the prefixes.
 ///
 /// # Errors
 /// The first call that fails; a file that is not there is no failure.
@@ -41,9 +46,17 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         if request.dataset_prefixes.is_empty() {
             return Ok(Vec::new());
         }
-        client.query_datasets(&request.dataset_prefixes).await
+        if request.all_volumes {
+            // Zvols come with all others.
+            client.query_filesystems(&request.dataset_prefixes).await
+        } else {
+            client.query_datasets(&request.dataset_prefixes).await
+        }
     };
-    let volumes = OptionFuture::from(request.all_volumes.then(|| volumes(client)));
+    let volumes = request
+        .all_volumes
+        .then(|| volumes(client, request.snapshots));
+    let volumes = OptionFuture::from(volumes);
     let files: BTreeSet<&String> = request.files.iter().collect();
     let files = try_join_all(files.into_iter().map(|path| async move {
         let stat = client.file_stat_opt(path).await?;
@@ -70,17 +83,21 @@ pub async fn observe(client: &Client, request: &ObserveRequest) -> Result<Observ
         async { memory.await.transpose() },
         async { virtualization.await.transpose() },
     )?;
+    let mut datasets: BTreeMap<String, ObservedDataset> = datasets
+        .into_iter()
+        .map(dataset)
+        .chain(volumes.into_iter().flatten())
+        .collect();
+    if request.all_volumes && !request.dataset_prefixes.is_empty() {
+        let around = client.datasets_named(&unseen_parents(&datasets)).await?;
+        datasets.extend(around.into_iter().map(dataset));
+    }
     let server = client.server();
     Ok(Observed {
         version: server.version.to_string(),
         hostname: server.hostname.clone(),
         vms: vms.into_iter().map(vm).collect(),
-        // The zvols come last: they have their snapshots.
-        datasets: datasets
-            .into_iter()
-            .map(dataset)
-            .chain(volumes.into_iter().flatten())
-            .collect(),
+        datasets,
         nic_choices: nics,
         bind_choices: binds,
         memory_available: memory,
@@ -97,8 +114,25 @@ async fn missing_virtualization(client: &Client) -> Result<Option<String>, CallE
     }
 }
 
-/// All zvols, those with a mark with the names of their snapshots.
-async fn volumes(client: &Client) -> Result<Vec<(String, ObservedDataset)>, CallError> {
+/// The datasets around zvols with a mark that have not been seen.
+fn unseen_parents(datasets: &BTreeMap<String, ObservedDataset>) -> Vec<String> {
+    let marked = datasets.iter().filter(|(_, one)| one.mark.is_some());
+    let parents = marked.filter_map(|(name, _)| Some(name.rsplit_once('/')?.0.to_owned()));
+    let unseen: BTreeSet<String> = parents
+        .filter(|parent| !datasets.contains_key(parent))
+        .collect();
+    unseen.into_iter().collect()
+}
+
+/// All zvols; where wanted, those with a mark with the names of their snapshots.
+async fn volumes(
+    client: &Client,
+    snapshots: bool,
+) -> Result<Vec<(String, ObservedDataset)>, CallError> {
+    if !snapshots {
+        let found = client.query_volumes_alone().await?;
+        return Ok(found.into_iter().map(dataset).collect());
+    }
     let found = client.query_volumes().await?;
     try_join_all(found.into_iter().map(|entry| async move {
         let is_marked = mark_of(&entry).is_some();

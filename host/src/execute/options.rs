@@ -6,7 +6,7 @@ use super::patience::Patience;
 use super::restarts::Restarts;
 use super::secrets::SecretSource;
 
-/// VMs side by side unless the user says otherwise.
+/// VMs side by side for each connection, unless the user says otherwise.
 ///
 /// The server runs 10 calls of a connection at once (API 25.04.2 to 27), and a VM spends four of
 /// its five phases (VM, zvol, start, state) with a single call in flight: with fewer than 10 VMs

@@ -3,13 +3,14 @@
 //! Only marks are written: a VM is as it was but for the end of its description, a zvol but for two
 //! user properties.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::observed::{Observed, ObservedDevice, ObservedVm};
+use super::adopt_disks::zvols;
+use super::observed::{Observed, ObservedVm};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::mark::{MARK_PROPERTY, Mark};
+use crate::mark::Mark;
 use crate::resolve::Desired;
 
 /// Which VMs are to be taken over, and as what.
@@ -119,19 +120,6 @@ pub fn adopted(plan: &AdoptPlan, observed: &Observed) -> Observed {
     observed
 }
 
-/// The disks of a VM on zvols, in the order it sees them.
-#[must_use]
-pub fn disks_of(vm: &ObservedVm) -> Vec<(&ObservedDevice, String)> {
-    let mut disks: Vec<_> = vm
-        .devices
-        .iter()
-        .filter(|device| device.kind() == Some("DISK"))
-        .filter_map(|device| Some((device, device.zvol()?)))
-        .collect();
-    disks.sort_by_key(|(device, _)| (device.order, device.id));
-    disks
-}
-
 fn chosen<'a>(
     request: &AdoptRequest<'_>,
     observed: &'a Observed,
@@ -178,7 +166,10 @@ impl AdoptRequest<'_> {
         if let Some(mark) = vm.owner() {
             if mark.group != self.group {
                 let problem = Diagnostic::refusal(format!("belongs to the group `{}`", mark.group));
-                let help = "work on it with that group's config; to move it, take its mark out of its description on the server first";
+                let help = format!(
+                    "work on it with that group's config; to move it, give it back first: `tnvm adopt --release {} --group {}`",
+                    vm.name, mark.group
+                );
                 return Err(Box::new(problem.help(help)));
             }
             if self.vm_type.is_some_and(|wanted| wanted != mark.vm_type) {
@@ -211,7 +202,7 @@ impl AdoptRequest<'_> {
 }
 
 /// `worker01` → `worker`; what is only digits stays.
-fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let stem = stem.trim_end_matches('_');
     if stem.is_empty() { name } else { stem }
@@ -242,204 +233,5 @@ fn adopt(
         mark,
         zvols,
         description,
-    }
-}
-
-fn zvols(
-    vm: &ObservedVm,
-    mark: &Mark,
-    desired: Option<&Desired>,
-    observed: &Observed,
-    problems: &mut Diagnostics,
-) -> Vec<AdoptZvol> {
-    let disks = disks_of(vm);
-    let names = disk_names(vm, disks.len(), desired);
-    let mut seen = BTreeSet::new();
-    let mut zvols = Vec::new();
-    for ((_, dataset), device) in disks.into_iter().zip(names) {
-        let mut leave = |why: String| {
-            problems.push(
-                Diagnostic::warning(format!("{dataset} is not taken over: {why}"))
-                    .help("tnvm will neither change nor delete it; a config names it with `path`")
-                    .vm(&vm.name),
-            );
-        };
-        let holder = observed.vms.iter().find(|other| {
-            let mut disks = other.devices.iter().filter_map(ObservedDevice::zvol);
-            other.id != vm.id && disks.any(|zvol| zvol == dataset)
-        });
-        match observed.datasets.get(&dataset).filter(|one| one.is_volume) {
-            None => leave("the server shows no zvol of that name".to_owned()),
-            Some(_) if holder.is_some() => {
-                let name = holder.map_or("", |other| &other.name);
-                leave(format!("it is also a disk of the VM `{name}`"));
-            }
-            Some(_) if !seen.insert(dataset.clone()) => {}
-            Some(found) => match &found.mark {
-                Some(other) if other != mark => {
-                    leave(format!("its {MARK_PROPERTY} says that it is {other}"));
-                }
-                Some(_) if found.device.is_some() => {}
-                _ => zvols.push(AdoptZvol { dataset, device }),
-            },
-        }
-    }
-    zvols
-}
-
-/// The names of the disks: as the config has them in their order, else `disk.disk0` and so on.
-fn disk_names(vm: &ObservedVm, count: usize, desired: Option<&Desired>) -> Vec<String> {
-    let wanted = desired.and_then(|all| all.vms.iter().find(|one| one.name == vm.name));
-    let mut named: Vec<_> = wanted
-        .into_iter()
-        .flat_map(|one| &one.devices)
-        .filter(|device| device.volume.is_some())
-        .collect();
-    named.sort_by_key(|device| device.order);
-    (0..count)
-        .map(|nth| match named.get(nth) {
-            Some(device) => device.name.clone(),
-            None => format!("disk.disk{nth}"),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Map, Value, json};
-
-    use super::*;
-    use crate::plan::{ObservedDataset, PowerState};
-
-    fn vm(id: u64, name: &str, description: &str, zvols: &[&str]) -> ObservedVm {
-        let devices = (1..).zip(zvols).map(|(order, zvol)| ObservedDevice {
-            id: id * 10 + u64::from(order),
-            attributes: object(json!({"dtype": "DISK", "path": format!("/dev/zvol/{zvol}")})),
-            order: Some(1000 + order),
-        });
-        ObservedVm {
-            id,
-            name: name.into(),
-            mark: Mark::in_description(description),
-            protected: false,
-            state: PowerState::Running,
-            fields: object(json!({"description": description})),
-            devices: devices.collect(),
-        }
-    }
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
-
-    fn world(vms: Vec<ObservedVm>) -> Observed {
-        let zvols = vms
-            .iter()
-            .flat_map(|vm| disks_of(vm).into_iter().map(|(_, zvol)| zvol));
-        let zvol = || ObservedDataset {
-            is_volume: true,
-            ..ObservedDataset::default()
-        };
-        Observed {
-            datasets: zvols.map(|name| (name, zvol())).collect(),
-            vms: vms.clone(),
-            ..Observed::default()
-        }
-    }
-
-    fn plan(observed: &Observed, names: &[&str], prefix: Option<&str>) -> (AdoptPlan, Diagnostics) {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let request = AdoptRequest {
-            group: "lab",
-            vm_type: None,
-            names: &names,
-            prefix,
-        };
-        plan_adopt(&request, None, observed)
-    }
-
-    fn told(problems: &Diagnostics) -> Vec<&str> {
-        problems.iter().map(|one| one.message.as_str()).collect()
-    }
-
-    #[test]
-    fn zvols_and_description_are_marked_and_then_nothing_is_left() {
-        let observed = world(vec![vm(1, "web01", "shop", &["tank/a", "tank/b c"])]);
-        let (found, problems) = plan(&observed, &["web01"], None);
-        assert!(problems.iter().next().is_none());
-        let one = &found.vms[0];
-        assert_eq!(
-            one.description.as_deref(),
-            Some("shop [tnvm:v1:lab:web:web01]")
-        );
-        let zvols: Vec<_> = one
-            .zvols
-            .iter()
-            .map(|zvol| (zvol.dataset.as_str(), zvol.device.as_str()))
-            .collect();
-        assert_eq!(
-            zvols,
-            [("tank/a", "disk.disk0"), ("tank/b c", "disk.disk1")]
-        );
-        let (again, _) = plan(&adopted(&found, &observed), &["web01"], None);
-        assert!(again.is_empty(), "{again:?}");
-    }
-
-    #[test]
-    fn what_an_interruption_left_is_made_up_for() {
-        let observed = world(vec![vm(1, "web01", "", &["tank/a", "tank/b"])]);
-        let (found, _) = plan(&observed, &["web01"], None);
-        let mut half = found.clone();
-        half.vms[0].zvols.pop();
-        half.vms[0].description = None;
-        let (rest, _) = plan(&adopted(&half, &observed), &[], Some("web"));
-        assert_eq!(rest.vms[0].zvols, found.vms[0].zvols[1..]);
-        assert_eq!(rest.vms[0].description, found.vms[0].description);
-    }
-
-    #[test]
-    fn what_is_somebody_elses_is_refused_or_left() {
-        let theirs = vm(1, "db01", "[tnvm:v1:other:db:db01]", &[]);
-        let mut observed = world(vec![
-            theirs,
-            vm(2, "web01", "", &["tank/shared", "tank/marked"]),
-            vm(3, "web02", "", &["tank/shared"]),
-        ]);
-        let marked = observed.datasets.get_mut("tank/marked").unwrap();
-        marked.mark = Some("tnvm:v1:other:db:db01".parse().unwrap());
-        let (found, problems) = plan(&observed, &["db01", "web01", "wbe02"], Some("none"));
-        assert_eq!(
-            told(&problems),
-            [
-                "the server has no VM `wbe02`",
-                "no VM's name begins with `none`",
-                "belongs to the group `other`",
-                "tank/shared is not taken over: it is also a disk of the VM `web02`",
-                "tank/marked is not taken over: its tnvm:owner says that it is tnvm:v1:other:db:db01",
-            ]
-        );
-        assert!(found.vms[0].zvols.is_empty());
-    }
-
-    #[test]
-    fn a_copy_of_a_vm_gets_a_mark_of_its_own() {
-        let observed = world(vec![vm(1, "copy", "shop [tnvm:v1:lab:web:web01]", &[])]);
-        let (found, _) = plan(&observed, &["copy"], None);
-        assert_eq!(
-            found.vms[0].description.as_deref(),
-            Some("shop [tnvm:v1:lab:copy:copy]")
-        );
-    }
-
-    #[test]
-    fn a_type_is_the_name_without_its_number() {
-        for (name, expected) in [
-            ("web01", "web"),
-            ("web_2", "web"),
-            ("7", "7"),
-            ("nas", "nas"),
-        ] {
-            assert_eq!(stem(name), expected);
-        }
     }
 }

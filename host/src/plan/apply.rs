@@ -7,10 +7,11 @@ use super::create::{new_vm, refuse_foreign};
 use super::existing::{Changed, Existing};
 use super::observed::Observed;
 use super::preflight;
-use super::removal::{Removal, VolumeRule, by_name};
+use super::removal::{Removal, by_name};
 use super::selection::Selection;
 use super::settle::settle;
 use super::step::{Plan, PlanKind, VmPlan};
+use super::volume_rule::VolumeRule;
 use crate::diagnostic::Diagnostics;
 use crate::mark::Mark;
 use crate::release::Release;
@@ -48,13 +49,16 @@ pub fn plan_apply(
     options: &ApplyOptions<'_>,
 ) -> (Plan, Diagnostics) {
     let mut problems = Diagnostics::default();
-    let desired = settle(desired, observed);
+    let desired = settle(desired, observed, options.selection, &mut problems);
     let wanted: BTreeSet<&str> = desired.vms.iter().map(|vm| vm.name.as_str()).collect();
     check_selection(&desired, observed, options.selection, &mut problems);
 
     let found = by_name(observed);
     let release = Release::of_text(&observed.version);
-    let rule = VolumeRule::new(observed, options.with_snapshots);
+    let goes = |mark: &Mark| {
+        !wanted.contains(mark.vm.as_str()) && options.selection.selects(&mark.vm, &mark.vm_type)
+    };
+    let rule = VolumeRule::new(Some(&desired), observed, &goes, options.with_snapshots);
     let mut vms = Vec::with_capacity(desired.vms.len());
     for vm in &desired.vms {
         if !options.selection.selects(&vm.name, &vm.vm_type) {
@@ -81,11 +85,9 @@ pub fn plan_apply(
     let removal = Removal {
         group: &desired.group,
         observed,
-        goes: &|mark: &Mark| {
-            !wanted.contains(mark.vm.as_str()) && options.selection.selects(&mark.vm, &mark.vm_type)
-        },
+        goes: &goes,
         protects: &|_| false,
-        with_snapshots: options.with_snapshots,
+        rule: &rule,
     };
     vms.extend(removal.plan(&mut problems));
     let mut plan = Plan::new(&desired.group, PlanKind::Apply, vms);
@@ -148,6 +150,6 @@ fn changed(vm: &DesiredVm, mark: &Mark, id: u64, changed: Changed) -> VmPlan {
         steps: changed.steps,
         devices,
         changes: changed.changes,
-        after: BTreeSet::new(),
+        after: changed.after,
     }
 }

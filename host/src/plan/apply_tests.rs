@@ -34,7 +34,7 @@ pub(super) fn with(
     plan_apply(desired, observed, &options)
 }
 
-fn mark(vm_type: &str, vm: &str) -> Mark {
+pub(super) fn mark(vm_type: &str, vm: &str) -> Mark {
     Mark {
         group: "lab".into(),
         vm_type: vm_type.into(),
@@ -72,7 +72,7 @@ pub(super) struct Sketch {
     pub(super) parts: Vec<Part>,
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
@@ -238,7 +238,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Each VM when all that it waits for are done.
-    fn execute(&mut self, plan: &Plan) {
+    pub(super) fn execute(&mut self, plan: &Plan) {
         let mut done = BTreeSet::new();
         let mut left: Vec<&VmPlan> = plan.vms.iter().collect();
         while !left.is_empty() {
@@ -423,7 +423,7 @@ fn place(vm: &mut ObservedVm, id: u64, order: u32) {
         .order = Some(order);
 }
 
-fn errors(problems: &Diagnostics) -> Vec<String> {
+pub(super) fn errors(problems: &Diagnostics) -> Vec<String> {
     let errors = problems
         .iter()
         .filter(|one| one.severity == Severity::Error);
@@ -443,7 +443,7 @@ pub(super) fn applied(desired: &Desired) -> Server {
 
 /// Applies, then fails unless nothing is left to do and the order of booting is as desired.
 #[track_caller]
-fn converge(server: &mut Server, desired: &Desired) -> Plan {
+pub(super) fn converge(server: &mut Server, desired: &Desired) -> Plan {
     let (plan, problems) = apply(desired, &server.world);
     assert_eq!(errors(&problems), [""; 0], "{plan:#?}");
     server.execute(&plan);
@@ -479,7 +479,7 @@ fn made_for(device: &ObservedDevice, world: &Observed) -> String {
 }
 
 /// The steps of a VM, in words.
-fn words(plan: &Plan, vm: &str) -> Vec<String> {
+pub(super) fn words(plan: &Plan, vm: &str) -> Vec<String> {
     let vm = plan.vms.iter().find(|one| one.name == vm).unwrap();
     vm.steps
         .iter()
@@ -689,7 +689,7 @@ fn ports_are_not_exchanged_in_a_circle() {
     assert_eq!(
         errors(&problems),
         [
-            "web01, web02 exchange ports or MAC addresses, and none can begin while the others have them"
+            "web01, web02 exchange ports, MAC addresses or zvols, and none can begin while the others have them"
         ]
     );
 }

@@ -48,7 +48,7 @@ pub(super) fn check(
         })
         .collect();
     for (vm, after) in plan.vms.iter_mut().zip(waits) {
-        vm.after = after;
+        vm.after.extend(after);
     }
     refuse_circles(plan, problems);
 }
@@ -165,7 +165,7 @@ fn in_use(
 }
 
 /// VMs that wait for each other in a circle would wait for ever.
-fn refuse_circles(plan: &Plan, problems: &mut Diagnostics) {
+pub(super) fn refuse_circles(plan: &Plan, problems: &mut Diagnostics) {
     let mut waiting: Vec<&VmPlan> = plan.vms.iter().filter(|vm| !vm.after.is_empty()).collect();
     loop {
         let names: BTreeSet<&str> = waiting.iter().map(|vm| vm.name.as_str()).collect();
@@ -185,9 +185,9 @@ fn refuse_circles(plan: &Plan, problems: &mut Diagnostics) {
     let names: Vec<&str> = waiting.iter().map(|vm| vm.name.as_str()).collect();
     problems.push(
         Diagnostic::refusal(format!(
-            "{} exchange ports or MAC addresses, and none can begin while the others have them",
+            "{} exchange ports, MAC addresses or zvols, and none can begin while the others have them",
             names.join(", ")
         ))
-        .help("move one of them to a free port or MAC first, apply that, then apply this config"),
+        .help("move one of them to a free port or MAC, or take the zvol off it, first; then do this"),
     );
 }

@@ -8,6 +8,7 @@ use super::observed::{Observed, ObservedVm, PowerState};
 use super::pairing::{Standing, differences, pair};
 use super::preflight;
 use super::removal::by_name;
+use super::selection::Selection;
 use super::settle::settle;
 use super::step::{Plan, PlanKind, Step, Totals, VmPlan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -18,7 +19,7 @@ use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 #[must_use]
 pub fn plan_create(desired: &Desired, observed: &Observed) -> (Plan, Diagnostics) {
     let mut problems = Diagnostics::default();
-    let desired = &settle(desired, observed);
+    let desired = &settle(desired, observed, &Selection::all(), &mut problems);
     let vms = plan_vms(desired, observed, &mut problems);
     let mut plan = Plan {
         group: desired.group.clone(),

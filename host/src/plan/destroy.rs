@@ -1,9 +1,11 @@
 //! What `destroy` does: removes the group's VMs and zvols, recognised by their marks alone.
 
+use super::claims;
 use super::observed::Observed;
 use super::removal::Removal;
 use super::selection::Selection;
 use super::step::{Plan, PlanKind};
+use super::volume_rule::VolumeRule;
 use crate::diagnostic::Diagnostics;
 use crate::mark::Mark;
 
@@ -34,13 +36,15 @@ pub fn plan_destroy(
                 .map(|mark| (mark.vm.as_str(), mark.vm_type.as_str())),
         ),
     );
+    let goes = |mark: &Mark| options.selection.selects(&mark.vm, &mark.vm_type);
     let removal = Removal {
         group,
         observed,
-        goes: &|mark: &Mark| options.selection.selects(&mark.vm, &mark.vm_type),
+        goes: &goes,
         protects: &|mark: &Mark| options.protected.contains(&mark.vm),
-        with_snapshots: options.with_snapshots,
+        rule: &VolumeRule::new(None, observed, &goes, options.with_snapshots),
     };
-    let vms = removal.plan(&mut problems);
-    (Plan::new(group, PlanKind::Destroy, vms), problems)
+    let plan = Plan::new(group, PlanKind::Destroy, removal.plan(&mut problems));
+    claims::refuse_circles(&plan, &mut problems);
+    (plan, problems)
 }

@@ -14,6 +14,7 @@ use super::orders;
 use super::pairing::{Standing, differences, pair_all};
 use super::removal;
 use super::step::{Change, EXISTS, Effect, Step};
+use super::volume_rule::VolumeRule;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::mark::Mark;
 use crate::release::Release;
@@ -29,6 +30,8 @@ pub(super) struct Changed {
     pub(super) changes: Vec<Change>,
     /// Devices that go, for showing.
     pub(super) removed: Vec<DesiredDevice>,
+    /// The VMs that must be done first.
+    pub(super) after: BTreeSet<String>,
 }
 
 /// One VM, desired and found.
@@ -39,7 +42,7 @@ pub(super) struct Existing<'a> {
     pub(super) observed: &'a Observed,
     pub(super) release: &'a Release,
     pub(super) options: &'a ApplyOptions<'a>,
-    pub(super) rule: &'a removal::VolumeRule<'a>,
+    pub(super) rule: &'a VolumeRule<'a>,
 }
 
 impl Existing<'_> {
@@ -62,7 +65,8 @@ impl Existing<'_> {
             })
             .collect();
         changes.extend(self.comings_and_goings(&missing, &extra));
-        let removal = self.removal(&extra, problems);
+        let mut after = BTreeSet::new();
+        let removal = self.removal(&extra, &mut after, problems);
         let added = volume_steps(
             self.vm,
             missing.iter().copied(),
@@ -104,6 +108,7 @@ impl Existing<'_> {
                 .into_iter()
                 .map(|one| removal::shown_device(one, self.name_of(one)))
                 .collect(),
+            after,
         }
     }
 
@@ -328,8 +333,13 @@ impl Existing<'_> {
         comes.chain(goes).collect()
     }
 
-    /// Devices that no config wants, and zvols of this VM that no device of it has.
-    fn removal(&self, extra: &[&ObservedDevice], problems: &mut Diagnostics) -> Vec<Step> {
+    /// Devices that no config wants, and zvols of this VM that no device has or gets.
+    fn removal(
+        &self,
+        extra: &[&ObservedDevice],
+        after: &mut BTreeSet<String>,
+        problems: &mut Diagnostics,
+    ) -> Vec<Step> {
         let mut steps: Vec<Step> = extra
             .iter()
             .map(|device| Step::DeleteDevice {
@@ -337,45 +347,19 @@ impl Existing<'_> {
                 name: self.name_of(device),
             })
             .collect();
-        let wanted: BTreeSet<&str> = self
-            .vm
-            .devices
-            .iter()
-            .filter_map(|device| Some(device.volume.as_ref()?.dataset.as_str()))
-            .collect();
-        let kept: BTreeSet<String> = self
-            .vm
-            .devices
-            .iter()
-            .filter_map(|device| super::observed::zvol_of(device.attributes.get("path")?.as_str()?))
-            .collect();
-        let unwanted: Vec<&str> = self
-            .observed
-            .datasets
-            .iter()
-            .filter(|(name, one)| {
-                one.is_volume
-                    && one.mark.as_ref() == Some(self.mark)
-                    && !wanted.contains(name.as_str())
-                    && !kept.contains(*name)
-            })
-            .map(|(name, _)| name.as_str())
-            .collect();
-        if self.is_protected() && !(extra.is_empty() && unwanted.is_empty()) {
-            let names = extra.iter().map(|one| self.name_of(one));
-            let names: Vec<String> = names
-                .chain(unwanted.iter().map(ToString::to_string))
-                .collect();
+        steps.extend(self.rule.delete_unwanted(self.mark, after, problems));
+        if self.is_protected() && !steps.is_empty() {
+            let names = steps.iter().filter_map(|step| match step {
+                Step::DeleteDevice { name, .. } => Some(name.as_str()),
+                Step::DeleteVolume { dataset, .. } => Some(dataset.as_str()),
+                _ => None,
+            });
+            let names: Vec<&str> = names.collect();
             problems.push(removal::protected(
                 &self.vm.name,
                 &format!("{} would be removed from it", names.join(", ")),
             ));
         }
-        steps.extend(
-            unwanted
-                .into_iter()
-                .map(|name| self.rule.delete(name, self.mark, problems)),
-        );
         steps
     }
 

@@ -18,7 +18,7 @@ pub struct Observed {
     pub hostname: String,
     /// All VMs, foreign ones included.
     pub vms: Vec<ObservedVm>,
-    /// Datasets and zvols, by full name: all of the pools that the config names.
+    /// Zvols, by full name, wherever they are; filesystems as far as they were asked for.
     pub datasets: BTreeMap<String, ObservedDataset>,
     /// Interfaces a NIC may attach to; `None` when it was not asked for.
     pub nic_choices: Option<Vec<String>>,

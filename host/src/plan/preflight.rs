@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::claims;
 use super::observed::Observed;
 use super::step::{Plan, Step};
+use super::totals::is_thin;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::release::Release;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
@@ -52,7 +53,10 @@ pub(super) fn check(
                 } => {
                     let device = vm.devices.iter().find(|one| one.name == *device);
                     let more = size.saturating_sub(*before);
-                    check_volume(vm, device, dataset, more, observed, problems);
+                    // A zvol that is there has a parent, seen or not.
+                    if observed.datasets.contains_key(parent(dataset)) {
+                        check_volume(vm, device, dataset, more, observed, problems);
+                    }
                 }
                 Step::CreateVolume { volume, device } => {
                     let device = vm.devices.iter().find(|one| one.name == *device);
@@ -151,9 +155,7 @@ fn check_volume(
     problems: &mut Diagnostics,
 ) {
     let place = device.and_then(|one| one.origin.clone());
-    let parent_name = dataset
-        .rsplit_once('/')
-        .map_or(dataset, |(parent, _)| parent);
+    let parent_name = parent(dataset);
     let problem = match observed.datasets.get(parent_name) {
         None => Some(
             Diagnostic::error(format!("the dataset {parent_name} does not exist"))
@@ -192,6 +194,13 @@ fn check_volume(
     }
 }
 
+/// The dataset around one.
+fn parent(dataset: &str) -> &str {
+    dataset
+        .rsplit_once('/')
+        .map_or(dataset, |(parent, _)| parent)
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rule of thumb of the server, not an account"
@@ -217,14 +226,20 @@ fn check_virtualization(plan: &Plan, observed: &Observed, problems: &mut Diagnos
 /// Thick zvols must fit together; thin ones are worth a word when they promise more than there is.
 fn check_space(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
     let mut asked: HashMap<&str, (u64, u64)> = HashMap::new();
-    for step in plan.vms.iter().flat_map(|vm| &vm.steps) {
-        if let Step::CreateVolume { volume, .. } = step {
-            let parent = volume
-                .dataset
-                .rsplit_once('/')
-                .map_or("", |(parent, _)| parent);
-            let (thin, thick) = asked.entry(parent).or_default();
-            *(if volume.sparse { thin } else { thick }) += volume.size;
+    for vm in &plan.vms {
+        for step in &vm.steps {
+            let (dataset, bytes, is_thin) = match step {
+                Step::CreateVolume { volume, .. } => (&volume.dataset, volume.size, volume.sparse),
+                Step::GrowVolume {
+                    dataset,
+                    size,
+                    before,
+                    device,
+                } => (dataset, size.saturating_sub(*before), is_thin(vm, device)),
+                _ => continue,
+            };
+            let (thin, thick) = asked.entry(parent(dataset)).or_default();
+            *(if is_thin { thin } else { thick }) += bytes;
         }
     }
     for (parent, (thin, thick)) in asked {

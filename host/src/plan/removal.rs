@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::observed::{Observed, ObservedDevice, ObservedVm, PowerState};
 use super::step::{Step, VmPlan};
+use super::volume_rule::VolumeRule;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::mark::Mark;
 use crate::resolve::DesiredDevice;
@@ -16,7 +17,7 @@ pub(super) struct Removal<'a> {
     pub(super) goes: &'a dyn Fn(&Mark) -> bool,
     /// Whether the config protects a VM, by its mark.
     pub(super) protects: &'a dyn Fn(&Mark) -> bool,
-    pub(super) with_snapshots: bool,
+    pub(super) rule: &'a VolumeRule<'a>,
 }
 
 impl Removal<'_> {
@@ -49,22 +50,19 @@ impl Removal<'_> {
                 _ => {}
             }
         }
-        let rule = VolumeRule::new(self.observed, self.with_snapshots);
-        for (name, dataset) in &self.observed.datasets {
-            let mark = dataset.mark.as_ref();
-            let Some(mark) = mark.filter(|mark| mark.group == self.group && (self.goes)(mark))
-            else {
-                continue;
-            };
-            if !dataset.is_volume {
+        let owners = self.rule.volumes.keys().copied();
+        for mark in owners.filter(|mark| mark.group == self.group && (self.goes)(mark)) {
+            let mut after = BTreeSet::new();
+            let steps = self.rule.delete_unwanted(mark, &mut after, problems);
+            if steps.is_empty() {
                 continue;
             }
-            let is_orphan = !vms.contains_key(mark);
-            let plan = vms.entry(mark.clone()).or_insert_with(|| orphan_plan(mark));
-            plan.steps.push(rule.delete(name, mark, problems));
-            if is_orphan && (self.protects)(mark) {
+            if !vms.contains_key(mark) && (self.protects)(mark) {
                 problems.push(protected(&mark.vm, "its zvols would be removed"));
             }
+            let plan = vms.entry(mark.clone()).or_insert_with(|| orphan_plan(mark));
+            plan.steps.extend(steps);
+            plan.after.extend(after);
         }
         vms.into_values().collect()
     }
@@ -153,91 +151,6 @@ pub(super) fn shown_device(device: &ObservedDevice, name: String) -> DesiredDevi
     }
 }
 
-/// What else hangs on a zvol must not go with it.
-pub(super) struct VolumeRule<'a> {
-    observed: &'a Observed,
-    /// Whether its snapshots may go with it. Clones never do.
-    with_snapshots: bool,
-    /// The VMs that have a zvol as a disk, by its name.
-    holders: HashMap<String, Vec<&'a ObservedVm>>,
-    /// The datasets that were cloned from a snapshot of one, by its name.
-    clones: HashMap<&'a str, Vec<&'a str>>,
-}
-
-impl<'a> VolumeRule<'a> {
-    pub(super) fn new(observed: &'a Observed, with_snapshots: bool) -> Self {
-        let mut holders: HashMap<String, Vec<&ObservedVm>> = HashMap::new();
-        for vm in &observed.vms {
-            for zvol in vm.devices.iter().filter_map(ObservedDevice::zvol) {
-                holders.entry(zvol).or_default().push(vm);
-            }
-        }
-        let mut clones: HashMap<&str, Vec<&str>> = HashMap::new();
-        for (name, dataset) in &observed.datasets {
-            if let Some((of, _)) = dataset
-                .origin
-                .as_deref()
-                .and_then(|one| one.rsplit_once('@'))
-            {
-                clones.entry(of).or_default().push(name);
-            }
-        }
-        Self {
-            observed,
-            with_snapshots,
-            holders,
-            clones,
-        }
-    }
-
-    /// The step that deletes a zvol, and why it must not be done, if so.
-    pub(super) fn delete(&self, dataset: &str, mark: &Mark, problems: &mut Diagnostics) -> Step {
-        let found = self.observed.datasets.get(dataset);
-        let snapshots = found.map_or(&[][..], |one| one.snapshots.as_slice());
-        let clones = self.clones.get(dataset).map_or(&[][..], Vec::as_slice);
-        if !clones.is_empty() {
-            problems.push(
-                Diagnostic::refusal(format!(
-                    "{dataset} has clones that would be lost or keep it from going: {}",
-                    clones.join(", ")
-                ))
-                .help("promote the clones on the server (`zfs promote`), or delete them yourself if they are not needed")
-                .vm(&mark.vm),
-            );
-        }
-        if !snapshots.is_empty() {
-            let told = if self.with_snapshots {
-                Diagnostic::warning(format!("{dataset} goes with its {}", named(snapshots)))
-                    .help("without `--with-snapshots` they forbid it")
-            } else {
-                Diagnostic::refusal(format!("{dataset} has {}", named(snapshots)))
-                    .help("delete those that nobody needs, or let them go with `--with-snapshots`")
-            };
-            problems.push(told.vm(&mark.vm));
-        }
-        for other in self.holders.get(dataset).into_iter().flatten() {
-            if other.owner() != Some(mark) {
-                problems.push(
-                    Diagnostic::refusal(format!(
-                        "{dataset} is also a disk of the VM `{}`",
-                        other.name
-                    ))
-                    .help("detach it there first; its data would be lost to that VM")
-                    .vm(&mark.vm),
-                );
-            }
-        }
-        Step::DeleteVolume {
-            dataset: dataset.to_owned(),
-            snapshots: if self.with_snapshots {
-                snapshots.to_vec()
-            } else {
-                Vec::new()
-            },
-        }
-    }
-}
-
 /// The VMs of a server by name.
 pub(super) fn by_name(observed: &Observed) -> HashMap<&str, &ObservedVm> {
     let mut found: HashMap<&str, &ObservedVm> = HashMap::with_capacity(observed.vms.len());
@@ -246,20 +159,4 @@ pub(super) fn by_name(observed: &Observed) -> HashMap<&str, &ObservedVm> {
         found.entry(&vm.name).or_insert(vm);
     }
     found
-}
-
-/// `snapshot @daily`, `3 snapshots @a, @b, @c`: names without their dataset, at most ten.
-fn named(snapshots: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let names = snapshots.iter().map(|one| {
-        let name = one.rsplit_once('@').map_or(one.as_str(), |(_, name)| name);
-        format!("@{name}")
-    });
-    let shown: Vec<String> = names.take(SHOWN).collect();
-    let shown = shown.join(", ");
-    match snapshots.len() {
-        1 => format!("snapshot {shown}"),
-        count if count > SHOWN => format!("{count} snapshots, {shown} and more"),
-        count => format!("{count} snapshots {shown}"),
-    }
 }

@@ -11,14 +11,22 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::apply::mark_of;
-use super::observed::Observed;
-use crate::mark::Mark;
+use super::observed::{Observed, ObservedDevice};
+use super::selection::Selection;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::mark::{DEVICE_PROPERTY, MARK_PROPERTY, Mark};
 use crate::resolve::{Desired, DesiredDevice};
 
 /// The desired VMs with every disk on the zvol that was made for it. A disk whose derived zvol was
-/// made for another disk gets the next free number.
+/// made for another disk gets the next free number. Two zvols that say that they were made for one
+/// disk are refused: which of them has the data, nobody can tell from here.
 #[must_use]
-pub(super) fn settle(desired: &Desired, observed: &Observed) -> Desired {
+pub(super) fn settle(
+    desired: &Desired,
+    observed: &Observed,
+    selection: &Selection,
+    problems: &mut Diagnostics,
+) -> Desired {
     let mut settled = desired.clone();
     let own = made_for(observed);
     if own.is_empty() {
@@ -33,8 +41,14 @@ pub(super) fn settle(desired: &Desired, observed: &Observed) -> Desired {
             let Some(derived) = device.volume.as_ref().map(|one| one.dataset.clone()) else {
                 continue;
             };
-            let target = match own.get(&(&mark, device.name.as_str())) {
-                Some(made) => (*made).to_owned(),
+            let target = match own.get(&(&mark, device.name.as_str())).map(Vec::as_slice) {
+                Some([made]) => (*made).to_owned(),
+                Some(several) => {
+                    if selection.selects(&vm.name, &vm.vm_type) {
+                        problems.push(ambiguous(&vm.name, device, several));
+                    }
+                    attached(observed, &mark, several).to_owned()
+                }
                 None if belongs_to_another(observed, &derived, &mark, &device.name) => {
                     free_name(&derived, &taken)
                 }
@@ -48,16 +62,37 @@ pub(super) fn settle(desired: &Desired, observed: &Observed) -> Desired {
 }
 
 /// The zvols that say which device they were made for, by whose they are and that name.
-fn made_for(observed: &Observed) -> HashMap<(&Mark, &str), &str> {
-    let zvols = observed.datasets.iter().filter(|(_, one)| one.is_volume);
-    zvols
-        .filter_map(|(name, zvol)| {
-            Some((
-                (zvol.mark.as_ref()?, zvol.device.as_deref()?),
-                name.as_str(),
-            ))
-        })
-        .collect()
+fn made_for(observed: &Observed) -> HashMap<(&Mark, &str), Vec<&str>> {
+    let mut own: HashMap<(&Mark, &str), Vec<&str>> = HashMap::new();
+    for (name, zvol) in &observed.datasets {
+        if let (true, Some(mark), Some(device)) = (zvol.is_volume, &zvol.mark, &zvol.device) {
+            own.entry((mark, device)).or_default().push(name);
+        }
+    }
+    own
+}
+
+/// The zvol that the VM has as a disk, else the first.
+fn attached<'a>(observed: &Observed, mark: &Mark, zvols: &[&'a str]) -> &'a str {
+    let vm = observed.vms.iter().find(|vm| vm.owner() == Some(mark));
+    let used: BTreeSet<String> = vm
+        .into_iter()
+        .flat_map(|vm| &vm.devices)
+        .filter_map(ObservedDevice::zvol)
+        .collect();
+    let is_used = |zvol: &&&str| used.contains(**zvol);
+    let found = zvols.iter().find(is_used).or_else(|| zvols.first());
+    found.copied().unwrap_or_default()
+}
+
+fn ambiguous(vm: &str, device: &DesiredDevice, zvols: &[&str]) -> Diagnostic {
+    Diagnostic::refusal(format!("{} say that they are this disk", zvols.join(" and ")))
+        .help(format!(
+            "look which of them has its data, and take `{MARK_PROPERTY}` and `{DEVICE_PROPERTY}` off the other on the server (`zfs inherit`); tnvm then leaves that alone"
+        ))
+        .at(device.origin.clone())
+        .vm(vm)
+        .device(&device.name)
 }
 
 fn belongs_to_another(observed: &Observed, dataset: &str, mark: &Mark, device: &str) -> bool {

@@ -57,8 +57,8 @@ pub struct VmPlan {
     pub devices: Vec<DesiredDevice>,
     /// What differs and how it is dealt with, for showing; the steps say what is done.
     pub changes: Vec<Change>,
-    /// The VMs of this plan that must be done first, because they give up a port or a MAC address
-    /// that this one gets. Never in a circle.
+    /// The VMs of this plan that must be done first, because they give up a port, a MAC address or a
+    /// zvol that this one gets or deletes. Never in a circle.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub after: BTreeSet<String>,
 }

@@ -350,11 +350,30 @@ fn destroy_refuses_what_would_take_others_along() {
     thief.devices.truncate(1);
     let mut stolen = with_vm(world.clone(), &thief, None);
     // Adding the thief must not have changed whose zvol it is.
-    stolen.datasets = world.datasets;
-    let (_, problems) = plan_destroy("lab", &no_options(&["worker01".to_owned()]), &stolen);
+    stolen.datasets.clone_from(&world.datasets);
+    let protected = ["worker01".to_owned()];
+    let (_, problems) = plan_destroy("lab", &no_options(&protected), &world);
     refuses(&problems, "has 2 snapshots @a, @b");
-    refuses(&problems, "is also a disk of the VM `thief`");
     refuses(&problems, "is protected");
+    // What a stranger has is not even looked at: it stays.
+    let (plan, problems) = plan_destroy("lab", &no_options(&[]), &stolen);
+    assert_eq!(kinds(&plan.vms[0].steps), ["off", "delete vm"]);
+    let told: Vec<_> = problems.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "tank/vms/worker01-disk0 is left alone: the VM `thief`, which is not the group's, has it as a disk"
+        ]
+    );
+    // One of the group that stays keeps its disk from going.
+    stolen.vms[1].mark = Some(mark("thief"));
+    let only = Selection::of(&["worker01".to_owned()]);
+    let options = DestroyOptions {
+        selection: &only,
+        ..no_options(&[])
+    };
+    let (_, problems) = plan_destroy("lab", &options, &stolen);
+    refuses(&problems, "is also a disk of the VM `thief`");
 }
 
 #[test]

@@ -86,7 +86,8 @@ pub struct VmView {
     pub removed_volumes: Vec<String>,
     /// Snapshots that go with them.
     pub removed_snapshots: Vec<String>,
-    /// VMs that are done first, because they give up a port or MAC address that this one gets.
+    /// VMs that are done first, because they give up a port, MAC address or zvol that this one gets
+    /// or deletes.
     pub after: BTreeSet<String>,
 }
 

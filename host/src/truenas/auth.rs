@@ -37,6 +37,15 @@ impl Credentials {
         matches!(self, Self::ApiKey { .. })
     }
 
+    /// How many calls of one method a login takes at most; the server counts them per method.
+    pub(super) fn login_calls(&self) -> usize {
+        match self {
+            // The two messages of SCRAM.
+            Self::ApiKey { .. } => 2,
+            Self::Password { .. } => 1,
+        }
+    }
+
     /// The argument of `auth.login_ex`. `user_info` would be 8 KiB that nobody reads;
     /// `reconnect_token` is an unknown member up to 25.10 and so not sent.
     pub(super) fn login_argument(&self) -> Value {

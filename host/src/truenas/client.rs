@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use futures_util::future::join_all;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::allowed::Allowed;
@@ -12,8 +13,9 @@ use super::auth::Credentials;
 use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
-use super::jobs;
+use super::jobs::Job;
 use super::lane::Lane;
+use super::lines::Lines;
 use super::login::Login;
 use super::method::Method;
 use super::observer::{Observed, Watch};
@@ -26,10 +28,10 @@ use super::timeouts;
 use super::transport::Transport;
 use crate::release::Release;
 
-/// A connection to a server, logged in. Cloning is cheap; all clones share the connection, which
-/// ends with the last of them or with [`logout`](Self::logout). A connection that is lost is made
-/// again, with one login per attempt, as long as the same server answers; a few attempts within
-/// about 45 s, then it is lost for good.
+/// One or several connections to a server, logged in. Cloning is cheap; all clones share the
+/// connections, which end with the last of them or with [`logout`](Self::logout). A connection that
+/// is lost is made again, with one login per attempt, as long as the same server answers; a few
+/// attempts within about a minute, then it is lost for good. Others go on without it.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -37,7 +39,7 @@ pub struct Client {
 }
 
 struct Shared {
-    line: Arc<Line>,
+    lines: Arc<Lines>,
     endpoint: Endpoint,
     counters: Arc<Counters>,
     call_timeout: Option<Duration>,
@@ -53,7 +55,7 @@ struct Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // Nobody is left who could want a new connection.
-        drop(self.line.end());
+        drop(self.lines.end());
     }
 }
 
@@ -67,7 +69,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Connects and logs in: exactly one login, whatever the answer.
+    /// Connects and logs in: exactly one login, whatever the answer. Further connections, where
+    /// the options allow any, are made when there is work for them.
     ///
     /// # Errors
     /// Every way this can fail is a variant of its own, with advice in [`ConnectError::help`].
@@ -101,7 +104,14 @@ impl Client {
         });
         Ok(Self {
             shared: Arc::new(Shared {
-                line: Arc::new(Line::new(opened.connection, server, open)),
+                lines: Arc::new(Lines::new(
+                    opened.connection,
+                    server,
+                    open,
+                    options.jitter,
+                    options.connections,
+                    options.calls_per_connection(),
+                )),
                 endpoint: endpoint.clone(),
                 counters,
                 call_timeout: options.call_timeout,
@@ -118,7 +128,8 @@ impl Client {
     }
 
     /// Calls a method and waits for its answer; of a job that is its id. Only so many calls are in
-    /// flight, others wait for their turn, and for a new connection where the present one is lost.
+    /// flight on each connection, others wait for their turn, and for a new connection where all are
+    /// lost.
     /// A call that changes nothing is asked again when its answer was lost; any other is sent once.
     /// Dropping the future forgets the call; the server may still do it.
     ///
@@ -127,7 +138,7 @@ impl Client {
     pub async fn call(&self, method: Method, params: Vec<Value>) -> Result<Value, CallError> {
         self.check(method)?;
         let watch = self.watch(method, &params);
-        let result = self.shared.line.call(self.lane, method, &params).await;
+        let result = self.shared.lines.call(self.lane, method, &params).await;
         if let Some(watch) = watch {
             watch.ended(&result);
         }
@@ -168,13 +179,8 @@ impl Client {
         let after = self.shared.call_timeout.unwrap_or_else(|| method.timeout());
         let deadline = Instant::now() + after;
         // Asked for before the call: what is told before that is never told again.
-        if let Err(error) = self.shared.line.want_events().await {
-            if error.is_final_loss() {
-                return Err(error);
-            }
-            tracing::debug!(%error, "no job events, the job is looked up now and then");
-        }
-        let answer = self.shared.line.call(self.lane, method, params).await?;
+        let line = self.shared.lines.line_with_events(method).await?;
+        let answer = self.shared.lines.call(self.lane, method, params).await?;
         let Some(id) = answer.as_u64() else {
             return Err(CallError::protocol(
                 method,
@@ -182,7 +188,8 @@ impl Client {
             ));
         };
         tracing::debug!(rpc.method = %method, job = id, "job");
-        timeout_at(deadline, self.follow(method, id))
+        let job = Job::new(method, id, params);
+        timeout_at(deadline, self.follow(job, line))
             .await
             .unwrap_or(Err(CallError::TimedOut {
                 method,
@@ -192,21 +199,20 @@ impl Client {
     }
 
     /// Looks the job up, then follows its events; looks again when there is none for a while, and
-    /// on every new connection.
-    async fn follow(&self, method: Method, id: u64) -> Result<Value, CallError> {
+    /// on every new connection. Its events are told on every connection that asked for them.
+    async fn follow(&self, mut job: Job<'_>, mut line: Arc<Line>) -> Result<Value, CallError> {
         loop {
+            let followed = self.shared.lines.follow_on(&line, job.method).await;
+            let (on, connection) = followed.map_err(|error| taken_up(job.method, error))?;
+            line = on;
             // Before the look: what is told in between is not missed.
-            let connection = self.shared.line.connection(method).await;
-            let mut watch = connection
-                .map_err(|error| taken_up(method, error))?
-                .jobs()
-                .watch(id);
-            if let Some(outcome) = self.look_up(method, id).await? {
+            let mut watch = connection.jobs().watch(job.id);
+            if let Some(outcome) = self.look_up(&mut job).await? {
                 return outcome;
             }
             let again = Instant::now() + timeouts::JOB_POLL;
             while let Ok(Some(row)) = timeout_at(again, watch.next()).await {
-                if let Some(outcome) = jobs::outcome(method, &row) {
+                if let Some(outcome) = job.outcome(&row) {
                     return outcome;
                 }
             }
@@ -215,22 +221,19 @@ impl Client {
 
     async fn look_up(
         &self,
-        method: Method,
-        id: u64,
+        job: &mut Job<'_>,
     ) -> Result<Option<Result<Value, CallError>>, CallError> {
-        // Ids begin anew when the middleware restarts, so the id alone may be another job's.
-        let params = vec![json!([["id", "=", id], ["method", "=", method.name()]])];
-        let rows = match self.call(Method::GetJobs, params).await {
+        let rows = match self.call(Method::GetJobs, vec![job.filters()]).await {
             Ok(rows) => rows,
             // A busy server; events or the next look will tell.
             Err(CallError::TimedOut { .. } | CallError::TooManyCalls { .. }) => return Ok(None),
-            Err(error) => return Err(taken_up(method, error)),
+            Err(error) => return Err(taken_up(job.method, error)),
         };
         match rows.as_array().map(|rows| rows.first()) {
-            Some(Some(Value::Object(row))) => Ok(jobs::outcome(method, row)),
+            Some(Some(Value::Object(row))) => Ok(job.outcome(row)),
             _ => Err(CallError::protocol(
-                method,
-                format!("the server no longer knows job {id}"),
+                job.method,
+                format!("the server no longer knows job {}", job.id),
             )),
         }
     }
@@ -248,7 +251,7 @@ impl Client {
     /// Who answers.
     #[must_use]
     pub fn server(&self) -> &ServerInfo {
-        self.shared.line.server()
+        self.shared.lines.server()
     }
 
     /// What the server's clock shows now, as exact as half of a round trip at the first login; the
@@ -288,16 +291,29 @@ impl Client {
         self.shared.counters.snapshot()
     }
 
-    /// Ends the session and the connection of all clones. Takes a few seconds at most, whatever
+    /// How many connections there may be.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.lines.most()
+    }
+
+    /// So many calls at once are to be expected soon: connections for them are made now, so that
+    /// they are there when the calls come.
+    pub fn expect_calls(&self, count: usize) {
+        self.shared.lines.grow(count);
+    }
+
+    /// Ends the session and the connections of all clones. Takes a few seconds at most, whatever
     /// the server does. A connection that is lost is not made again for this.
     pub async fn logout(self) {
-        let Some(connection) = self.shared.line.end() else {
-            return;
-        };
-        if let Err(error) = connection.call(Method::Logout, &[]).await {
-            tracing::debug!(%error, "the server did not take leave");
-        }
-        connection.close().await;
+        let ended = self.shared.lines.end();
+        join_all(ended.iter().map(|connection| async move {
+            if let Err(error) = connection.call(Method::Logout, &[]).await {
+                tracing::debug!(%error, "the server did not take leave");
+            }
+            connection.close().await;
+        }))
+        .await;
     }
 
     /// What the server's version has.
@@ -329,7 +345,7 @@ fn taken_up(method: Method, error: CallError) -> CallError {
     }
 }
 
-/// Connects as at first, whenever it is asked to.
+/// Connects as at first, whenever it is asked to, and no more often than the server lets log in.
 fn opener(
     endpoint: &Endpoint,
     credentials: &Credentials,
@@ -338,7 +354,7 @@ fn opener(
 ) -> Opener {
     let how = Arc::new((endpoint.clone(), credentials.clone(), options.clone()));
     let (counters, past) = (Arc::clone(counters), Arc::<Past>::default());
-    Box::new(move || {
+    Arc::new(move || {
         let (how, counters) = (Arc::clone(&how), Arc::clone(&counters));
         let past = Arc::clone(&past);
         Box::pin(async move {

@@ -64,7 +64,7 @@ impl Connection {
             protocol,
             commands,
             shared,
-            gate: Semaphore::new(options.concurrency.clamp(1, limits::CALLS)),
+            gate: Semaphore::new(options.calls_per_connection()),
             urgent: Semaphore::new(1),
             next_id: AtomicU64::new(1),
             logged_in: AtomicBool::new(false),
@@ -207,12 +207,16 @@ impl Connection {
         }
     }
 
+    /// Why it has ended, once it has.
+    pub(super) fn ended(&self) -> Option<DisconnectReason> {
+        self.shared.end.get().cloned()
+    }
+
     /// The connection had ended before the call.
     fn gone(&self, method: Method) -> CallError {
-        let why = self.shared.end.get().cloned();
         CallError::Disconnected {
             method,
-            why: why.unwrap_or(DisconnectReason::ClosedByUs),
+            why: self.ended().unwrap_or(DisconnectReason::ClosedByUs),
             may_have_run: false,
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::error::{CODE_CALL, CallError, ServerError, field_errors, sort, without_errno};
@@ -17,19 +17,33 @@ pub(super) const COLLECTION: &str = "core.get_jobs";
 type Row = Option<Map<String, Value>>;
 
 /// The jobs that somebody waits for. Rows of all others are dropped at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct JobBoard {
-    watched: Mutex<HashMap<u64, watch::Sender<Row>>>,
+    watched: Mutex<Watched>,
+}
+
+/// None once there will be no more events.
+type Watched = Option<HashMap<u64, watch::Sender<Row>>>;
+
+impl Default for JobBoard {
+    fn default() -> Self {
+        Self {
+            watched: Mutex::new(Some(HashMap::new())),
+        }
+    }
 }
 
 impl JobBoard {
     /// Watches a job until the value is dropped.
     pub(super) fn watch(self: &Arc<Self>, id: u64) -> JobWatch {
-        let rows = self
-            .lock()
-            .entry(id)
-            .or_insert_with(|| watch::channel(None).0)
-            .subscribe();
+        let rows = match &mut *self.lock() {
+            Some(watched) => watched
+                .entry(id)
+                .or_insert_with(|| watch::channel(None).0)
+                .subscribe(),
+            // Its sender is gone at once, as those of all others are.
+            None => watch::channel(None).1,
+        };
         JobWatch {
             id,
             rows,
@@ -39,17 +53,17 @@ impl JobBoard {
 
     /// A row of a job, from an event.
     pub(super) fn update(&self, id: u64, row: Map<String, Value>) {
-        if let Some(sender) = self.lock().get(&id) {
+        if let Some(sender) = self.lock().as_ref().and_then(|watched| watched.get(&id)) {
             sender.send_replace(Some(row));
         }
     }
 
     /// No more events: wakes everybody.
     pub(super) fn close(&self) {
-        self.lock().clear();
+        *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, watch::Sender<Row>>> {
+    fn lock(&self) -> MutexGuard<'_, Watched> {
         // Nothing that runs under the lock can leave the map half-changed.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +88,9 @@ impl JobWatch {
 impl Drop for JobWatch {
     fn drop(&mut self) {
         let mut watched = self.board.lock();
+        let Some(watched) = watched.as_mut() else {
+            return;
+        };
         // This receiver still counts.
         if watched
             .get(&self.id)
@@ -84,18 +101,67 @@ impl Drop for JobWatch {
     }
 }
 
+/// A job of ours: what tells it from others that had or will have its id.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) method: Method,
+    pub(super) id: u64,
+    arguments: &'a [Value],
+    /// When the server began it, as it was first told.
+    started: Option<Value>,
+}
+
+impl<'a> Job<'a> {
+    /// The job that the server gave this id for this call.
+    pub(super) fn new(method: Method, id: u64, arguments: &'a [Value]) -> Self {
+        Self {
+            method,
+            id,
+            arguments,
+            started: None,
+        }
+    }
+
+    /// The filters that find it.
+    pub(super) fn filters(&self) -> Value {
+        json!([["id", "=", self.id], ["method", "=", self.method.name()]])
+    }
+
+    /// How it ended, from a row with its id; none while it has not. A row of another job says that
+    /// the server has forgotten ours: ids begin anew when the middleware restarts (all versions).
+    pub(super) fn outcome(&mut self, row: &Map<String, Value>) -> Option<Result<Value, CallError>> {
+        if self.is_another(row) {
+            return Some(Err(forgotten(self.method)));
+        }
+        if self.started.is_none() {
+            let started = row.get("time_started").filter(|time| !time.is_null());
+            self.started = started.cloned();
+        }
+        outcome(self.method, row)
+    }
+
+    /// The server keeps the arguments as they were sent (recorded on 24.10 to 27).
+    fn is_another(&self, row: &Map<String, Value>) -> bool {
+        let theirs = row.get("arguments").and_then(Value::as_array);
+        let began = row.get("time_started").filter(|time| !time.is_null());
+        theirs.is_some_and(|theirs| theirs != self.arguments)
+            || matches!((&self.started, began), (Some(one), Some(other)) if one != other)
+    }
+}
+
+fn forgotten(method: Method) -> CallError {
+    CallError::protocol(
+        method,
+        "the server has restarted and no longer knows the job",
+    )
+}
+
 /// How a job ended; none while it has not.
-pub(super) fn outcome(
-    method: Method,
-    row: &Map<String, Value>,
-) -> Option<Result<Value, CallError>> {
+fn outcome(method: Method, row: &Map<String, Value>) -> Option<Result<Value, CallError>> {
     // Ids begin anew when the middleware restarts: the same id may be another job.
     let name = row.get("method").and_then(Value::as_str);
     if name.is_some_and(|name| name != method.name()) {
-        return Some(Err(CallError::protocol(
-            method,
-            "the server has restarted and no longer knows the job",
-        )));
+        return Some(Err(forgotten(method)));
     }
     let failed = |reason: &str| {
         let info = row.get("exc_info").unwrap_or(&Value::Null);
@@ -183,6 +249,41 @@ mod tests {
         assert!(ended(row).is_some_and(|ended| ended.is_err()));
     }
 
+    #[test]
+    fn the_same_id_and_method_with_other_arguments_or_another_start_is_another_job() {
+        let arguments = [json!(7), json!({"force": false})];
+        let row = |arguments: Value, started: Value, state: &str| {
+            let row = json!({"id": 5, "method": "vm.stop", "arguments": arguments,
+                "time_started": started, "state": state, "result": null});
+            row.as_object().expect("an object").clone()
+        };
+        let (ours, at) = (json!([7, {"force": false}]), json!({"$date": 1000}));
+        let begun = || {
+            let mut job = Job::new(Method::VmStop, 5, &arguments);
+            // Before it begins it has no time yet.
+            assert!(
+                job.outcome(&row(ours.clone(), Value::Null, "WAITING"))
+                    .is_none()
+            );
+            assert!(
+                job.outcome(&row(ours.clone(), at.clone(), "RUNNING"))
+                    .is_none()
+            );
+            job
+        };
+        let ended = begun().outcome(&row(ours.clone(), at.clone(), "SUCCESS"));
+        assert!(ended.is_some_and(|ended| ended.is_ok()));
+        for (arguments, started) in [
+            (json!([8, {"force": false}]), at.clone()),
+            (json!([7]), at.clone()),
+            (ours.clone(), json!({"$date": 2000})),
+        ] {
+            let error = begun().outcome(&row(arguments, started, "SUCCESS"));
+            let error = error.expect("an end").expect_err("another job");
+            assert!(error.may_have_run(), "{error:?}");
+        }
+    }
+
     #[tokio::test]
     async fn watchers_leave_nothing_behind() {
         let board = Arc::new(JobBoard::default());
@@ -190,9 +291,10 @@ mod tests {
         board.update(3, Map::new());
         assert!(one.next().await.is_some());
         drop(two);
-        assert_eq!(board.lock().len(), 1);
+        let len = || board.lock().as_ref().map(HashMap::len);
+        assert_eq!(len(), Some(1));
         drop(one);
-        assert!(board.lock().is_empty());
+        assert_eq!(len(), Some(0));
     }
 
     #[tokio::test]
@@ -201,5 +303,6 @@ mod tests {
         let mut watch = board.watch(3);
         board.close();
         assert_eq!(watch.next().await, None);
+        assert_eq!(board.watch(4).next().await, None, "nor any later one");
     }
 }

@@ -14,6 +14,18 @@ pub(super) const FRAME_AFTER_LOGIN: usize = 65_536;
 /// and would take the room up to 20 from calls that we gave up on and that still run.
 pub(super) const CALLS: usize = 14;
 
+/// Calls that the server runs at once on a connection. Where more are wanted, another connection
+/// runs as many again.
+pub(super) const RUNNING: usize = 10;
+
+/// Connections of a client at most. The middleware runs all calls on one machine: with more, calls
+/// only wait there instead of here, and the logins after a restart come near [`LOGINS`].
+pub(super) const CONNECTIONS: usize = 8;
+
+/// Login calls of a client within a minute, over all its connections. The server refuses the 21st
+/// of an address; four are left to a browser or another tnvm behind the same address.
+pub(super) const LOGINS: usize = 16;
+
 /// Bytes of a frame that we accept. Answers have no limit of their own: 10 000 VMs with devices
 /// are about 30 MiB. More than this is a fault and must not eat the machine's memory.
 pub(super) const INCOMING: usize = 64 << 20;
@@ -31,6 +43,13 @@ pub(super) const VM_PAGE: usize = 500;
 
 /// Dataset rows per page: about 3 MiB. Every page makes the server walk ZFS again, so few.
 pub(super) const DATASET_PAGE: usize = 5000;
+
+/// How often a query of several pages begins anew because rows came or went between two of them.
+pub(super) const PAGES_ANEW: u32 = 3;
+
+/// Rows of one query at most; the largest server has some ten thousand datasets. More are a fault,
+/// and must not eat the machine's memory.
+pub(super) const ROWS: usize = 200_000;
 
 /// Dataset names per query, so that the frame stays below [`FRAME_AFTER_LOGIN`]: two filters of a
 /// name of at most 255 characters each are 0.6 KiB.

@@ -53,6 +53,16 @@ pub struct Login {
     pub second_factor: bool,
 }
 
+impl Login {
+    /// How many calls of one method it took.
+    pub(super) fn calls(self) -> usize {
+        match self.mechanism {
+            Mechanism::Scram | Mechanism::ScramBound => 2,
+            Mechanism::ApiKey | Mechanism::Password | Mechanism::Token => 1,
+        }
+    }
+}
+
 /// The way that a login went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {

@@ -45,12 +45,14 @@ pub enum DisconnectReason {
 #[non_exhaustive]
 pub enum LossReason {
     /// No attempt succeeded.
-    #[error("the connection was lost ({why}) and {attempts} attempts to connect again failed{}", last_error(last.as_deref()))]
+    #[error("the connection was lost ({why}) and could not be made again within {:.0} s and {attempts} attempts{}", within.as_secs_f64(), last_error(last.as_deref()))]
     GivenUp {
         /// What ended the connection.
         why: DisconnectReason,
         /// How many attempts were made; those of earlier losses count while connections are short.
         attempts: usize,
+        /// From the loss to the end of the last attempt.
+        within: Duration,
         /// How the last attempt failed, where one was made.
         last: Option<Arc<ConnectError>>,
     },

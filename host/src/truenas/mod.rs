@@ -4,6 +4,7 @@
 
 mod allowed;
 mod auth;
+mod backoff;
 mod choose;
 mod client;
 mod connect;
@@ -17,11 +18,17 @@ mod frame;
 mod jobs;
 mod lane;
 mod limits;
+mod lines;
+#[cfg(test)]
+mod lines_tests;
 mod login;
+mod login_budget;
 mod login_legacy;
 mod loss;
 mod method;
 mod methods;
+#[cfg(test)]
+mod nas;
 mod observer;
 mod options;
 mod otp;
@@ -45,6 +52,7 @@ mod tunnel;
 pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
 pub use auth::Credentials;
+pub use backoff::Jitter;
 pub use client::Client;
 pub use connect_error::{ConnectError, TlsProblem};
 pub use endpoint::{Endpoint, EndpointError};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::allowed::Allowed;
+use super::backoff::Jitter;
 use super::fingerprint::Fingerprint;
 use super::limits;
 use super::login::KeyLogin;
@@ -30,8 +31,15 @@ pub struct ConnectOptions {
     pub otp: Option<Arc<dyn OtpSource>>,
     /// Replaces the time that each method may take; none: as the method says.
     pub call_timeout: Option<Duration>,
-    /// Calls in flight, 1 to 14; more are cut to 14, since the server runs 10 and refuses the 21st.
+    /// Calls in flight on each connection, 1 to 14; more are cut to 14, since the server runs 10 and
+    /// refuses the 21st.
     pub concurrency: usize,
+    /// Connections at most, 1 to 8, each with a login of its own. Those beyond the first are made
+    /// when there is work for them; where they cannot be made it goes on without, and says so in the
+    /// log.
+    pub connections: usize,
+    /// The random part of the pauses before attempts to connect again.
+    pub jitter: Jitter,
     /// Which methods may be called; checked before a call is sent.
     pub allowed: Allowed,
     /// Is told of every mutating call.
@@ -48,9 +56,18 @@ impl Default for ConnectOptions {
             otp: None,
             call_timeout: None,
             concurrency: limits::CALLS,
+            connections: 1,
+            jitter: Jitter::default(),
             allowed: Allowed::default(),
             audit: None,
         }
+    }
+}
+
+impl ConnectOptions {
+    /// Calls in flight on each connection, within what the server takes.
+    pub(super) fn calls_per_connection(&self) -> usize {
+        self.concurrency.clamp(1, limits::CALLS)
     }
 }
 

@@ -1,7 +1,7 @@
-//! The line to the server: the present connection, and a new one when it is lost.
+//! One line to the server: the present connection, and a new one when it is lost.
 //!
 //! Knows how often and when to try, which calls may be asked again, and when to give up for good;
-//! knows neither sockets nor how to log in.
+//! knows neither sockets nor how to log in, nor that there may be other lines.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,23 +11,25 @@ use tokio::sync::{OnceCell, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::backoff::{Backoff, Jitter};
 use super::connect_error::{ConnectError, TlsProblem};
 use super::connection::Connection;
 use super::error::CallError;
 use super::jobs;
-use super::lane::Lane;
 use super::loss::{DisconnectReason, LossReason};
 use super::method::Method;
 use super::session::{Opened, ServerInfo};
 use super::{limits, timeouts};
 
 /// Makes a new connection, logged in: exactly one login.
-pub(super) type Opener = Box<
+pub(super) type Opener = Arc<
     dyn Fn() -> Pin<Box<dyn Future<Output = Result<Opened, ConnectError>> + Send>> + Send + Sync,
 >;
 
-/// What all clones of a client share: at any time one connection, or one task that makes one.
+/// At any time one connection, or one task that makes one.
 pub(super) struct Line {
+    /// Which line of the client, from 0.
+    pub(super) number: u64,
     state: watch::Sender<State>,
     open: Opener,
     server: ServerInfo,
@@ -49,12 +51,20 @@ enum State {
 struct Tries {
     used: usize,
     up_since: Instant,
+    backoff: Backoff,
     task: Option<AbortHandle>,
 }
 
 impl Line {
-    pub(super) fn new(connection: Connection, server: ServerInfo, open: Opener) -> Self {
+    pub(super) fn new(
+        number: u64,
+        connection: Connection,
+        server: ServerInfo,
+        open: Opener,
+        jitter: Jitter,
+    ) -> Self {
         Self {
+            number,
             state: watch::Sender::new(State::Up(Arc::new(connection))),
             open,
             server,
@@ -62,72 +72,100 @@ impl Line {
             tries: Mutex::new(Tries {
                 used: 0,
                 up_since: Instant::now(),
+                backoff: Backoff::new(jitter, number),
                 task: None,
             }),
         }
     }
 
-    /// Who answered first, and whoever answers later.
-    pub(super) fn server(&self) -> &ServerInfo {
-        &self.server
+    /// The present connection, if there is one at this moment. One that has ended is replaced.
+    pub(super) fn up(self: &Arc<Self>) -> Option<Arc<Connection>> {
+        let connection = match &*self.state.borrow() {
+            State::Up(connection) => Arc::clone(connection),
+            State::Down | State::Lost(_) => return None,
+        };
+        let Some(why) = connection.ended() else {
+            return Some(connection);
+        };
+        self.lost(&connection, why);
+        None
     }
 
-    /// One call, on this connection or the next. What has not been sent waits for the next one. A
-    /// call that changes nothing is asked again a few times when its answer was lost; any other
-    /// that was sent is never sent again.
-    pub(super) async fn call(
-        self: &Arc<Self>,
-        lane: Lane,
-        method: Method,
-        params: &[Value],
-    ) -> Result<Value, CallError> {
-        let mut asked = 0;
-        loop {
-            let connection = self.connection(method).await?;
-            let error = match connection.call_in(lane, method, params).await {
-                Err(error @ CallError::Disconnected { .. }) => error,
-                other => return other,
-            };
-            self.lost(&connection, &error);
-            if !method.mutates() {
-                asked += 1;
-            }
-            if error.may_have_run() || asked > limits::READS_AGAIN {
-                return Err(error);
-            }
-        }
+    /// Whether there will never be a connection again.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(*self.state.borrow(), State::Lost(_))
     }
 
     /// The present connection, or the next one.
-    pub(super) async fn connection(&self, method: Method) -> Result<Arc<Connection>, CallError> {
+    pub(super) async fn connection(
+        self: &Arc<Self>,
+        method: Method,
+    ) -> Result<Arc<Connection>, CallError> {
+        loop {
+            let why = match self.not_down().await {
+                State::Up(_) => match self.up() {
+                    Some(connection) => return Ok(connection),
+                    None => continue,
+                },
+                State::Lost(why) => why,
+                State::Down => continue,
+            };
+            return Err(CallError::ConnectionLost {
+                method,
+                why,
+                may_have_run: false,
+            });
+        }
+    }
+
+    async fn not_down(&self) -> State {
         let mut states = self.state.subscribe();
-        let why = match states
-            .wait_for(|state| !matches!(state, State::Down))
-            .await
-            .as_deref()
-        {
-            Ok(State::Up(connection)) => return Ok(Arc::clone(connection)),
-            Ok(State::Lost(why)) => why.clone(),
-            // The sender is our own, so there is always a state.
-            Ok(State::Down) | Err(_) => LossReason::Closed,
+        let state = states.wait_for(|state| !matches!(state, State::Down)).await;
+        // The sender is our own, so there is always a state.
+        state.map_or(State::Lost(LossReason::Closed), |state| state.clone())
+    }
+
+    /// What to do about the end of a call on a connection of this line: the caller's result, or none
+    /// to make it once more. What has not been sent is sent again; a call that changes nothing is
+    /// asked again a few times when its answer was lost; any other that was sent never is.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        method: Method,
+        result: Result<Value, CallError>,
+        asked: &mut u32,
+    ) -> Option<Result<Value, CallError>> {
+        let Err(CallError::Disconnected {
+            why, may_have_run, ..
+        }) = &result
+        else {
+            return Some(result);
         };
-        Err(CallError::ConnectionLost {
-            method,
-            why,
-            may_have_run: false,
-        })
+        self.lost(connection, why.clone());
+        if !method.mutates() {
+            *asked += 1;
+        }
+        (*may_have_run || *asked > limits::READS_AGAIN).then_some(result)
     }
 
     /// Asks for job events, once; every later connection does so by itself.
     pub(super) async fn want_events(self: &Arc<Self>) -> Result<(), CallError> {
         self.events
-            .get_or_try_init(|| async {
-                let params = [json!(jobs::COLLECTION)];
-                let answer = self.call(Lane::Usual, Method::Subscribe, &params);
-                answer.await.map(drop)
-            })
+            .get_or_try_init(|| self.subscribe())
             .await
             .copied()
+    }
+
+    async fn subscribe(self: &Arc<Self>) -> Result<(), CallError> {
+        let (method, params) = (Method::Subscribe, [json!(jobs::COLLECTION)]);
+        let mut asked = 0;
+        loop {
+            let connection = self.connection(method).await?;
+            let result = connection.call(method, &params).await;
+            if let Some(result) = self.settle(&connection, method, result, &mut asked) {
+                return result.map(drop);
+            }
+        }
     }
 
     /// Ends the line for good; gives the connection that is to be closed, if there is one.
@@ -143,7 +181,7 @@ impl Line {
     }
 
     /// Begins to make a new connection in place of this one, unless that has been done.
-    fn lost(self: &Arc<Self>, connection: &Arc<Connection>, error: &CallError) {
+    fn lost(self: &Arc<Self>, connection: &Arc<Connection>, why: DisconnectReason) {
         let begin = self.state.send_if_modified(|state| {
             let present = matches!(state, State::Up(up) if Arc::ptr_eq(up, connection));
             if present {
@@ -154,11 +192,7 @@ impl Line {
         if !begin {
             return;
         }
-        let why = match error {
-            CallError::Disconnected { why, .. } => why.clone(),
-            _ => DisconnectReason::Ended,
-        };
-        tracing::warn!(%why, "the connection to the server is lost, connecting again");
+        tracing::warn!(%why, line = self.number, "the connection to the server is lost, connecting again");
         let mut tries = self.tries();
         // A server that lets us in and drops us again is no reason to log in again and again.
         if tries.up_since.elapsed() >= timeouts::STABLE {
@@ -169,6 +203,7 @@ impl Line {
     }
 
     async fn reconnect(self: Arc<Self>, why: DisconnectReason) {
+        let began = Instant::now();
         let mut last = None;
         loop {
             let Some(pause) = self.next_pause() else {
@@ -176,6 +211,7 @@ impl Line {
                 return self.give_up(LossReason::GivenUp {
                     why,
                     attempts,
+                    within: began.elapsed(),
                     last,
                 });
             };
@@ -214,9 +250,9 @@ impl Line {
     /// How long to wait before the next attempt; none when all are used up.
     fn next_pause(&self) -> Option<std::time::Duration> {
         let mut tries = self.tries();
-        let pause = timeouts::RECONNECT.get(tries.used).copied();
+        let attempt = tries.used;
         tries.used += 1;
-        pause
+        tries.backoff.pause(attempt)
     }
 
     fn back(&self, connection: Connection) {
@@ -224,7 +260,11 @@ impl Line {
         let connection = Arc::new(connection);
         let back = self.leave_down(State::Up(connection));
         if back {
-            tracing::info!(hostname = self.server.hostname, "connected again");
+            tracing::info!(
+                hostname = self.server.hostname,
+                line = self.number,
+                "connected again"
+            );
         }
     }
 

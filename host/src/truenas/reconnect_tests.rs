@@ -1,165 +1,20 @@
 //! A lost connection: what is asked again, what is not, who waits, and when it is over. In memory
 //! and with paused time.
 
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Map, Value, json};
-use tokio::io::DuplexStream;
+use serde_json::{Map, json};
 use tokio::time::{Instant, sleep};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::allowed::Allowed;
-use super::auth::Credentials;
+use super::backoff::{Backoff, Jitter};
 use super::client::Client;
-use super::connect_error::ConnectError;
-use super::connection::Connection;
-use super::endpoint::Endpoint;
 use super::error::CallError;
-use super::frame::Protocol;
-use super::login::{Entry, KeyLogin};
 use super::loss::LossReason;
 use super::method::Method;
-use super::options::ConnectOptions;
-use super::session::{self, Past};
+use super::nas::{Act, CONNECT, Nas};
 use super::timeouts;
-use super::transport::Transport;
-
-/// What the server does about a call.
-enum Act {
-    Say(Value),
-    /// Answers, then cuts the line.
-    SayAndCut(Value),
-    Cut,
-    Silence,
-}
-
-/// The pseudo-method for a new connection: anything but `Say` refuses it.
-const CONNECT: &str = "connect";
-
-type Script = dyn Fn(usize, &str) -> Option<Act> + Send + Sync;
-
-/// A server in memory; connections count from 0.
-#[derive(Clone)]
-struct Nas {
-    script: Arc<Script>,
-    connections: Arc<AtomicUsize>,
-    seen: Arc<Mutex<Vec<(usize, String, Value)>>>,
-}
-
-impl Nas {
-    /// `script` gets the number of the connection and the method; none means: as a healthy one.
-    fn new(script: impl Fn(usize, &str) -> Option<Act> + Send + Sync + 'static) -> Self {
-        Self {
-            script: Arc::new(script),
-            connections: Arc::default(),
-            seen: Arc::default(),
-        }
-    }
-
-    async fn client(&self) -> Client {
-        let endpoint = Endpoint::parse("ws://127.0.0.1:1").expect("an address");
-        let (nas, to) = (self.clone(), endpoint.clone());
-        let open = Box::new(move || {
-            let (nas, endpoint) = (nas.clone(), to.clone());
-            let opening = async move { nas.open(&endpoint).await };
-            Box::pin(opening) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
-        });
-        let options = ConnectOptions {
-            allowed: Allowed::everything(),
-            ..ConnectOptions::default()
-        };
-        let client = Client::over(&endpoint, "root", &options, Arc::default(), open).await;
-        client.expect("a connection")
-    }
-
-    async fn open(&self, endpoint: &Endpoint) -> Result<session::Opened, ConnectError> {
-        let number = self.connections.fetch_add(1, Ordering::Relaxed);
-        if (self.script)(number, CONNECT).is_some() {
-            return Err(ConnectError::Tcp {
-                endpoint: endpoint.clone(),
-                source: io::Error::from(io::ErrorKind::ConnectionRefused),
-            });
-        }
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
-        let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
-        tokio::spawn(self.clone().serve(number, server));
-        let connection = Connection::start(
-            client,
-            Protocol::JsonRpc,
-            &ConnectOptions::default(),
-            Arc::default(),
-        );
-        let credentials = Credentials::Password {
-            username: "admin".into(),
-            password: "x".into(),
-        };
-        let entry = Entry {
-            endpoint,
-            credentials: &credentials,
-            key_login: KeyLogin::Auto,
-            otp: None,
-            transport: &Transport::default(),
-        };
-        session::enter(connection, &entry, &Past::default()).await
-    }
-
-    async fn serve(self, number: usize, mut socket: WebSocketStream<DuplexStream>) {
-        while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else {
-                continue;
-            };
-            let call: Value = serde_json::from_str(&text).expect("JSON");
-            let method = call["method"].as_str().expect("a name").to_owned();
-            let params = call["params"].clone();
-            self.seen
-                .lock()
-                .expect("no panic")
-                .push((number, method.clone(), params));
-            let act = (self.script)(number, &method).unwrap_or_else(|| healthy(&method));
-            let (answer, cut) = match act {
-                Act::Say(result) => (Some(result), false),
-                Act::SayAndCut(result) => (Some(result), true),
-                Act::Cut => (None, true),
-                Act::Silence => (None, false),
-            };
-            if let Some(result) = answer {
-                let frame = json!({"jsonrpc": "2.0", "id": call["id"], "result": result});
-                let _ = socket.send(Message::text(frame.to_string())).await;
-            }
-            if cut {
-                return;
-            }
-        }
-    }
-
-    /// On which connections this method was called, in order.
-    fn calls(&self, method: &str) -> Vec<usize> {
-        let seen = self.seen.lock().expect("no panic");
-        seen.iter()
-            .filter(|(_, name, _)| name == method)
-            .map(|(number, ..)| *number)
-            .collect()
-    }
-}
-
-fn healthy(method: &str) -> Act {
-    Act::Say(match method {
-        "auth.login_ex" => json!({"response_type": "SUCCESS"}),
-        "system.version" => json!("TrueNAS-25.10.7"),
-        "system.info" => json!({"hostname": "nas"}),
-        "system.host_id" => json!("5f3c"),
-        "vm.query" => json!([]),
-        _ => json!(true),
-    })
-}
 
 /// Loses the first connection at this method.
 fn cut_once_at(at: &'static str) -> Nas {
@@ -283,6 +138,47 @@ async fn after_the_last_attempt_everybody_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gives_up_says_after_how_long() {
+    let mut nas = Nas::new(|number, method| {
+        ((number == 0 && method == "vm.query") || (number > 0 && method == CONNECT))
+            .then_some(Act::Cut)
+    });
+    nas.jitter = Jitter::Seeded(3);
+    let client = nas.client().await;
+    let begin = Instant::now();
+    let error = client.query_vms().await.expect_err("lost");
+    let mut backoff = Backoff::new(nas.jitter, 0);
+    let pauses = (0..).map_while(|attempt| backoff.pause(attempt));
+    let all: Duration = pauses.sum();
+    let began = begin.elapsed();
+    // The timer counts in milliseconds, for each pause.
+    assert!(
+        began >= all && began <= all + Duration::from_millis(5),
+        "{began:?}"
+    );
+    assert!(all > timeouts::RECONNECT.iter().sum::<Duration>());
+    let said = format!("within {:.0} s and 5 attempts", all.as_secs_f64());
+    assert!(error.to_string().contains(&said), "{error}");
+    assert!(error.help().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_lost_a_server_together_do_not_come_back_together() {
+    let mut back = Vec::new();
+    for seed in 0..20 {
+        let mut nas = cut_once_at("vm.query");
+        nas.jitter = Jitter::Seeded(seed);
+        let client = nas.client().await;
+        let begin = Instant::now();
+        client.query_vms().await.expect("an answer");
+        back.push(begin.elapsed());
+    }
+    back.sort_unstable();
+    back.dedup();
+    assert!(back.len() > 10, "{back:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_login_is_never_repeated() {
     for refusal in ["AUTH_ERR", "EXPIRED", "DENIED"] {
         let nas = Nas::new(move |number, method| match (number, method) {
@@ -392,6 +288,26 @@ async fn a_job_that_a_restarted_server_forgot_may_have_run() {
     let client = nas.client().await;
     let error = client.stop_vm(1, true).await.expect_err("forgotten");
     assert!(error.may_have_run() && !error.is_final_loss(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_restarted_server_with_our_id_is_not_taken_for_ours() {
+    let row = |vm: u64, started: u64, state: &str| {
+        let arguments = json!([vm, {"force": false, "force_after_timeout": true}]);
+        json!([{"id": 5, "method": "vm.stop", "arguments": arguments, "state": state,
+            "time_started": {"$date": started}, "result": null}])
+    };
+    for (vm, started) in [(2, 1000), (1, 2000)] {
+        let nas = Nas::new(move |number, method| match (number, method) {
+            (_, "vm.stop") => Some(Act::Say(json!(5))),
+            (0, "core.get_jobs") => Some(Act::SayAndCut(row(1, 1000, "RUNNING"))),
+            (_, "core.get_jobs") => Some(Act::Say(row(vm, started, "SUCCESS"))),
+            _ => None,
+        });
+        let client = nas.client().await;
+        let error = client.stop_vm(1, true).await.expect_err("another job");
+        assert!(error.may_have_run() && !error.is_final_loss(), "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

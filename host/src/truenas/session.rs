@@ -18,6 +18,7 @@ use super::error::CallError;
 use super::fingerprint::Fingerprint;
 use super::frame::Protocol;
 use super::login::{Entry, KeyLogin, Login, Memory};
+use super::login_budget::LoginBudget;
 use super::method::Method;
 use super::options::{ConnectOptions, Insecure};
 use super::stats::Counters;
@@ -93,12 +94,13 @@ pub(super) struct Opened {
 #[derive(Debug, Default)]
 pub(super) struct Past {
     spoken: Spoken,
+    budget: Arc<LoginBudget>,
     logins: Mutex<Memory>,
     /// The certificate of the first connection, where none was verified.
     certificate: OnceLock<Fingerprint>,
 }
 
-/// Connects and logs in: exactly one login, whatever the answer.
+/// Connects and logs in: exactly one login, whatever the answer, when the budget has room for it.
 pub(super) async fn open(
     endpoint: &Endpoint,
     credentials: &Credentials,
@@ -108,6 +110,8 @@ pub(super) async fn open(
 ) -> Result<Opened, ConnectError> {
     let proxy = options.proxies.to(endpoint)?;
     check(endpoint, credentials, options, proxy.is_some())?;
+    // Before there is a socket: the server does not wait long for a login.
+    let logins = past.budget.reserve(credentials.login_calls()).await;
     let mut tls = options.tls.clone();
     if tls.insecure.is_some() {
         // Nobody can step in between later than at the first connection.
@@ -136,7 +140,9 @@ pub(super) async fn open(
         otp: options.otp.as_ref(),
         transport: &transport,
     };
-    enter(connection, &entry, past).await
+    let entered = enter(connection, &entry, past).await;
+    logins.spend(entered.as_ref().ok().map(|opened| opened.login.calls()));
+    entered
 }
 
 /// What is refused before anything is sent.

@@ -78,6 +78,9 @@ pub(super) const RECONNECT: [Duration; 5] = [
     Duration::from_secs(24),
 ];
 
+/// Within this time login calls are counted together: the server's 60 s, and one more for the way.
+pub(super) const LOGIN_WINDOW: Duration = Duration::from_secs(61);
+
 /// A connection that lasted so long was a good one: the next loss has all attempts again.
 pub(super) const STABLE: Duration = Duration::from_secs(60);
 

@@ -145,6 +145,45 @@ async fn vms_are_read_page_by_page_and_an_odd_one_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_vm_that_vanishes_between_two_pages_hides_no_other() {
+    let mut asked = 0;
+    let server = Server::start(move |request: &Request| {
+        if request.method != "vm.query" {
+            return usual(request).unwrap();
+        }
+        // The first VM is there for the first page alone.
+        let first = usize::from(asked > 0);
+        asked += 1;
+        let vms: Vec<Value> = (first..800)
+            .map(|id| json!({"id": id, "name": format!("vm{id}")}))
+            .collect();
+        let options = &request.params[1];
+        let number = |name: &str| usize::try_from(options[name].as_u64().unwrap()).unwrap();
+        let page = vms.iter().skip(number("offset")).take(number("limit"));
+        vec![request.result(page.cloned().collect())]
+    })
+    .await;
+    let client = server.connect().await.unwrap();
+    let vms = client.query_vms().await.unwrap();
+    let ids: Vec<u64> = vms.iter().map(|vm| vm.id).collect();
+    assert_eq!(ids, (1..800).collect::<Vec<u64>>());
+    assert_eq!(server.seen("vm.query").len(), 4, "two pages, twice");
+}
+
+#[tokio::test]
+async fn a_server_that_never_comes_to_an_end_is_given_up() {
+    let (server, client) = answering(|_| {
+        (0..500)
+            .map(|id| json!({"id": id, "name": format!("vm{id}")}))
+            .collect()
+    })
+    .await;
+    let error = client.query_vms().await.unwrap_err();
+    assert!(matches!(error, CallError::Protocol { .. }), "{error:?}");
+    assert!(server.seen("vm.query").len() < 10);
+}
+
+#[tokio::test]
 async fn datasets_are_asked_for_in_one_call() {
     let (server, client) = answering(|_| json!([])).await;
     let names = ["tank/a", "tank/b", "tank/a/c"].map(str::to_owned);

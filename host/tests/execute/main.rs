@@ -10,6 +10,8 @@ mod creating;
 #[cfg(test)]
 mod destroying;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod losing;
 #[cfg(test)]
 mod observing;

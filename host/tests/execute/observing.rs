@@ -34,6 +34,7 @@ async fn everything_asked_for_comes_with_one_call_each() {
         want_memory: true,
         want_virtualization: true,
         all_volumes: false,
+        snapshots: false,
     };
     let observed = observe(&server.client, &request).await.unwrap();
     assert_eq!(observed.version, "25.10.1");

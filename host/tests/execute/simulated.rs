@@ -20,6 +20,12 @@ pub(crate) async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client
         ..Options::with_world(world)
     };
     let simulator = Simulator::start(options).await.unwrap();
+    let client = client_of(&simulator).await;
+    (simulator, client)
+}
+
+/// A client of its administrator that may do anything.
+pub(crate) async fn client_of(simulator: &Running) -> Client {
     let credentials = Credentials::ApiKey {
         username: "truenas_admin".into(),
         key: simulator.api_key().into(),
@@ -29,10 +35,9 @@ pub(crate) async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client
         allowed: Allowed::everything(),
         ..ConnectOptions::default()
     };
-    let client = Client::connect(&endpoint, &credentials, &options)
+    Client::connect(&endpoint, &credentials, &options)
         .await
-        .unwrap();
-    (simulator, client)
+        .unwrap()
 }
 
 /// The plan of `creation`, with what a real server wants of VMs and devices.
@@ -81,6 +86,7 @@ async fn what_is_made_is_observed_and_what_is_destroyed_is_gone() {
             want_memory: true,
             want_virtualization: true,
             all_volumes: false,
+            snapshots: false,
         };
         let observed = observe(&client, &request).await.unwrap();
         for vm in &observed.vms {

@@ -20,6 +20,15 @@ use crate::ran::Ran;
 const PASSWORD: &str = "Api-Passw0rd-of-the-Lab";
 const VNC_PASSWORD: &str = "VncLab42";
 
+/// Gives the administrators of a server the lab's own password.
+pub(crate) fn own_password(options: &mut Options) {
+    for user in &mut options.world.users {
+        if user.role == Role::FullAdmin {
+            user.password = PASSWORD.to_owned();
+        }
+    }
+}
+
 /// A server and a folder for one test. The folder is named `lab`, and so is the config's group.
 pub struct Lab {
     // Dropped in this order: the server stops while its runtime still turns.
@@ -72,11 +81,7 @@ impl Lab {
     /// # Panics
     /// When the server cannot be started.
     pub fn with(mut options: Options) -> Self {
-        for user in &mut options.world.users {
-            if user.role == Role::FullAdmin {
-                user.password = PASSWORD.to_owned();
-            }
-        }
+        own_password(&mut options);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -11,6 +11,7 @@
 )]
 
 mod background;
+mod hosts;
 mod lab;
 mod paths;
 mod proxy;
@@ -18,6 +19,7 @@ mod ran;
 mod terminal;
 
 pub use background::Background;
+pub use hosts::Hosts;
 pub use lab::{Lab, version};
 pub use paths::{plugin, root, target};
 pub use proxy::HttpProxy;

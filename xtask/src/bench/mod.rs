@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: every figure the project claims, measured in one run of release builds.
 
+mod look;
 mod plan;
 mod plugins;
 mod provision;
@@ -32,6 +33,8 @@ enum What {
     Plugins,
     /// Planning without a server
     Plan,
+    /// Making one VM on a server with thousands of others
+    Look,
 }
 
 /// Where the measured programs are.
@@ -52,7 +55,7 @@ pub(crate) struct Programs {
 /// When something cannot be built, run or written.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = build()?;
-    let all = [What::Provision, What::Plugins, What::Plan];
+    let all = [What::Provision, What::Plugins, What::Plan, What::Look];
     let chosen: &[What] = if arguments.what.is_empty() {
         &all
     } else {
@@ -64,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             What::Provision => ("provision", shown("provision", provision::run(&programs)?)?),
             What::Plugins => ("plugins", shown("plugins", plugins::run(&programs)?)?),
             What::Plan => ("plan", shown("plan", plan::run(&programs)?)?),
+            What::Look => ("look", shown("look", look::run(&programs)?)?),
         };
         results.insert(name.to_owned(), rows);
     }

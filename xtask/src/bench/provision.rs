@@ -1,5 +1,6 @@
 //! VMs made by the real program on a simulated server, against what the server's limits allow.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
@@ -39,28 +40,51 @@ pub(super) struct Row {
 
 pub(super) fn run(programs: &Programs) -> anyhow::Result<Vec<Row>> {
     // Fills the cache of compiled plugins, which is not what is measured here.
-    create(programs, 1, 0, None)?;
+    create(programs, 1, &How::at(0))?;
     let mut rows = Vec::new();
-    for (vms, latency_ms) in [(1, 20), (4, 20), (16, 20), (64, 20), (64, 5)] {
-        rows.push(measure(programs, vms, latency_ms)?);
+    for (vms, latency_ms, connections) in [
+        (1, 20, 1),
+        (4, 20, 1),
+        (16, 20, 1),
+        (64, 20, 1),
+        (64, 5, 1),
+        (64, 20, 4),
+        (64, 100, 1),
+        (64, 100, 4),
+    ] {
+        rows.push(measure(programs, vms, latency_ms, connections)?);
     }
     Ok(rows)
 }
 
-fn measure(programs: &Programs, vms: u32, latency_ms: u32) -> anyhow::Result<Row> {
-    let fast = create(programs, vms, latency_ms, None)?;
-    let serial = create(programs, vms, latency_ms, Some(1))?;
+fn measure(
+    programs: &Programs,
+    vms: u32,
+    latency_ms: u32,
+    connections: u32,
+) -> anyhow::Result<Row> {
+    let how = How::at(latency_ms);
+    let fast = create(programs, vms, &How { connections, ..how })?;
+    let serial = create(
+        programs,
+        vms,
+        &How {
+            concurrency: Some(1),
+            ..how
+        },
+    )?;
     let latency = f64::from(latency_ms);
     #[expect(clippy::cast_precision_loss, reason = "some thousands of calls")]
     let (mutating, all) = (fast.mutating as f64, fast.calls as f64);
     // Every VM: create, start, status after start; zvols side by side, devices side by side.
     let chain = 5.0 * latency + START_MS;
     let slots = (mutating + f64::from(vms)) * latency + f64::from(vms) * START_MS;
-    let bound_ms = ROUNDS_AROUND * latency + (slots / RUNNING_CALLS).max(chain);
+    let bound_ms =
+        ROUNDS_AROUND * latency + (slots / (RUNNING_CALLS * f64::from(connections))).max(chain);
     Ok(Row {
         vms,
         latency_ms,
-        connections: 1,
+        connections,
         wall_ms: fast.wall_ms,
         bound_ms,
         ratio_to_bound: fast.wall_ms / bound_ms,
@@ -71,27 +95,48 @@ fn measure(programs: &Programs, vms: u32, latency_ms: u32) -> anyhow::Result<Row
     })
 }
 
-struct Created {
-    wall_ms: f64,
-    calls: u64,
-    mutating: u64,
-    peak_mib: f64,
+/// How VMs are made.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    pub(super) latency_ms: u32,
+    pub(super) concurrency: Option<u16>,
+    pub(super) connections: u32,
+    /// What is there before; the simulator's default world if none.
+    pub(super) world: Option<&'a Path>,
 }
 
-fn create(
-    programs: &Programs,
-    vms: u32,
-    latency_ms: u32,
-    concurrency: Option<u16>,
-) -> anyhow::Result<Created> {
+impl How<'_> {
+    /// Over one connection.
+    pub(super) fn at(latency_ms: u32) -> Self {
+        Self {
+            latency_ms,
+            concurrency: None,
+            connections: 1,
+            world: None,
+        }
+    }
+}
+
+/// What a run took.
+pub(super) struct Created {
+    pub(super) wall_ms: f64,
+    pub(super) calls: u64,
+    pub(super) mutating: u64,
+    pub(super) bytes_received: u64,
+    pub(super) peak_mib: f64,
+}
+
+/// Makes VMs on a simulated server of their own.
+pub(super) fn create(programs: &Programs, vms: u32, how: &How<'_>) -> anyhow::Result<Created> {
     let config_file = programs.folder.join(format!("provision-{vms}.yaml"));
     std::fs::write(&config_file, config(vms))?;
-    let latency = format!("{latency_ms}ms");
-    let simulator = Simulator::start(
-        &programs.simulator,
-        &programs.folder,
-        &["--latency", &latency],
-    )?;
+    let latency = format!("{}ms", how.latency_ms);
+    let world = how.world.map(|file| file.display().to_string());
+    let mut arguments = vec!["--latency", latency.as_str()];
+    if let Some(world) = &world {
+        arguments.extend(["--world", world.as_str()]);
+    }
+    let simulator = Simulator::start(&programs.simulator, &programs.folder, &arguments)?;
     let mut command = Command::new(&programs.tnvm);
     command
         .args(["create", "-o", "json", "--config"])
@@ -102,7 +147,10 @@ fn create(
         .env("VNC_PASSWORD", "bench")
         .env("TNVM_CACHE_DIR", programs.folder.join("cache"))
         .env_remove("TRUENAS_API_KEY");
-    if let Some(concurrency) = concurrency {
+    if how.connections > 1 {
+        command.args(["--connections", &how.connections.to_string()]);
+    }
+    if let Some(concurrency) = how.concurrency {
         command.args(["--concurrency", &concurrency.to_string()]);
     }
     let sample = sampled::run(&mut command)?;
@@ -121,6 +169,7 @@ fn create(
         wall_ms: sample.wall.as_secs_f64() * 1000.0,
         calls: number("reading_calls") + mutating,
         mutating,
+        bytes_received: number("bytes_received"),
         peak_mib,
     })
 }

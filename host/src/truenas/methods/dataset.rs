@@ -180,9 +180,47 @@ impl Client {
         &self,
         prefixes: &[String],
     ) -> Result<Vec<DatasetEntry>, CallError> {
+        self.below(prefixes, None).await
+    }
+
+    /// As [`query_datasets`](Self::query_datasets), but no zvols: for who asks for all of those.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn query_filesystems(
+        &self,
+        prefixes: &[String],
+    ) -> Result<Vec<DatasetEntry>, CallError> {
+        self.below(prefixes, Some(json!(["type", "=", "FILESYSTEM"])))
+            .await
+    }
+
+    async fn below(
+        &self,
+        prefixes: &[String],
+        filter: Option<Value>,
+    ) -> Result<Vec<DatasetEntry>, CallError> {
         let mut found = Vec::new();
         for names in outermost(prefixes).chunks(limits::DATASETS_PER_QUERY) {
-            let query = dataset_query(at_or_below(names), json!({"properties": PROPERTIES}));
+            let mut query = dataset_query(at_or_below(names), json!({"properties": PROPERTIES}));
+            query.filters.extend(filter.clone());
+            found.extend(self.datasets(&query).await?);
+        }
+        Ok(found)
+    }
+
+    /// The rows of these datasets and zvols alone; names that do not exist give no row. One call for
+    /// 50 names. Snapshots are not counted.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn datasets_named(&self, names: &[String]) -> Result<Vec<DatasetEntry>, CallError> {
+        let mut found = Vec::new();
+        for names in names.chunks(limits::DATASETS_PER_QUERY) {
+            let query = dataset_query(
+                json!(["id", "in", names]),
+                json!({"properties": PROPERTIES}),
+            );
             found.extend(self.datasets(&query).await?);
         }
         Ok(found)
@@ -194,6 +232,17 @@ impl Client {
     /// As any call.
     pub async fn query_volumes(&self) -> Result<Vec<DatasetEntry>, CallError> {
         let extra = json!({"properties": PROPERTIES, "snapshots_count": true});
+        let query = dataset_query(json!(["type", "=", "VOLUME"]), extra);
+        self.datasets(&query).await
+    }
+
+    /// All zvols of the server. Their snapshots are not counted, which spares it a walk through
+    /// all of them.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn query_volumes_alone(&self) -> Result<Vec<DatasetEntry>, CallError> {
+        let extra = json!({"properties": PROPERTIES});
         let query = dataset_query(json!(["type", "=", "VOLUME"]), extra);
         self.datasets(&query).await
     }

@@ -3,8 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::pages::{Next, Pages};
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
+use crate::truenas::limits;
 use crate::truenas::method::Method;
 
 /// Filters and options of a query. Rows come in the order of their ids.
@@ -44,26 +46,47 @@ impl Query {
 }
 
 impl Client {
-    /// All rows, fetched page by page. A row that vanishes between two pages may hide its
-    /// neighbour, as with every query by offset; pages are so large that one is nearly always enough.
+    /// All rows, fetched page by page, each of them once. Where rows come or go between two pages it
+    /// begins anew, a few times; a server that changes all the time gives what was seen.
     pub(super) async fn rows(
         &self,
         method: Method,
         query: &Query,
         page: usize,
     ) -> Result<Vec<Value>, CallError> {
-        let mut rows = Vec::new();
+        let mut pages = Pages::new(page);
+        let mut begun_anew = 0;
         loop {
-            let answer = self.call(method, query.params(page, rows.len())).await?;
-            let Value::Array(mut more) = answer else {
+            let params = query.params(pages.limit(), pages.offset());
+            let Value::Array(more) = self.call(method, params).await? else {
                 return Err(CallError::protocol(method, "the answer is no list of rows"));
             };
-            let full = more.len() >= page;
-            rows.append(&mut more);
-            if !full {
-                return Ok(rows);
+            let next = pages.add(more);
+            if pages.moved() && begun_anew < limits::PAGES_ANEW {
+                tracing::debug!(rpc.method = %method, "rows came or went between two pages");
+                begun_anew += 1;
+                pages = Pages::new(page);
+                continue;
+            }
+            match next {
+                Next::Done => break,
+                Next::More => {}
+                Next::Stuck => {
+                    return Err(CallError::protocol(
+                        method,
+                        "the same rows come again and again",
+                    ));
+                }
+            }
+            if pages.len() > limits::ROWS {
+                let message = format!("there are more than {} rows", limits::ROWS);
+                return Err(CallError::protocol(method, message));
             }
         }
+        if pages.moved() {
+            tracing::warn!(rpc.method = %method, "rows come and go while they are read, some may be missing");
+        }
+        Ok(pages.into_rows())
     }
 
     /// The first row, if any.

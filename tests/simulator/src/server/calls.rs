@@ -150,7 +150,7 @@ fn admit(
         if login.has_expired(&state.world.logins, now) {
             session.log_out();
             // Code reading: `auth.py`; the words are ours.
-            return Admission::Refused(Failure::call(EACCES, "Session expired"));
+            return Admission::Refused(Failure::denied(EACCES, "Session expired"));
         }
         login.last_used = now;
     }

@@ -10,6 +10,7 @@
 
 mod adopt;
 mod apply;
+mod connections;
 mod converge;
 mod crash;
 mod create;
@@ -17,6 +18,7 @@ mod destroy;
 mod effects;
 mod failures;
 mod guard;
+mod hosts;
 mod independent;
 mod input;
 mod interrupt;
@@ -25,6 +27,7 @@ mod login;
 mod logins;
 mod matrix;
 mod original;
+mod ownership;
 mod plugins;
 mod secrets;
 mod versions;
