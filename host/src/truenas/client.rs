@@ -45,6 +45,7 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    username: String,
     login: Login,
     transport: Transport,
     allowed: Allowed,
@@ -116,6 +117,7 @@ impl Client {
                 call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                username: login.to_owned(),
                 login: opened.login,
                 transport: opened.transport,
                 allowed: options.allowed,
@@ -263,6 +265,12 @@ impl Client {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint
+    }
+
+    /// Who logged in.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.shared.username
     }
 
     /// How the first login was done.

@@ -296,12 +296,15 @@ fn may_pass(error: &ConnectError) -> bool {
     match error {
         ConnectError::Dns { .. }
         | ConnectError::Tcp { .. }
+        | ConnectError::ProxyTcp { .. }
         | ConnectError::Timeout { .. }
         | ConnectError::WebSocket { .. } => true,
         ConnectError::Tls { problem, .. } => {
             matches!(problem, TlsProblem::NotTls | TlsProblem::Other(_))
         }
-        ConnectError::Http { status, .. } => *status >= 500,
+        ConnectError::Http { status, .. } | ConnectError::ProxyRefused { status, .. } => {
+            *status >= 500
+        }
         ConnectError::Call { source, .. } => matches!(
             source,
             CallError::Disconnected { .. }
