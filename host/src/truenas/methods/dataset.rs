@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::note;
 use super::query::Query;
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
@@ -101,7 +102,11 @@ impl DatasetEntry {
             user_properties: row
                 .get("user_properties")
                 .and_then(Value::as_object)
-                .map(own_properties)
+                .map(|properties| {
+                    let mut own = own_properties(properties);
+                    note::take_in(&mut own);
+                    own
+                })
                 .unwrap_or_default(),
             origin: row
                 .pointer("/origin/rawvalue")
@@ -297,9 +302,24 @@ impl Client {
     /// A zvol that exists is [`CallError::Refused`] with errno 14, not 17: look before and after.
     /// As any call otherwise.
     pub async fn create_volume(&self, volume: &VolumeSpec) -> Result<(), CallError> {
-        self.call(Method::DatasetCreate, vec![creation(volume)])
-            .await
-            .map(drop)
+        let forgets = self.profile().forgets_user_properties();
+        let made = self
+            .call(Method::DatasetCreate, vec![creation(volume, forgets)])
+            .await?;
+        if has_forgotten(&made, volume) {
+            let mut changes = json!({"user_properties_update": pairs(&volume.user_properties)});
+            if let (true, Some(changes)) = (forgets, changes.as_object_mut()) {
+                changes.insert(note::COMMENTS.into(), json!(""));
+            }
+            match self.update_dataset(&volume.dataset, changes).await {
+                // The comment says the same.
+                Err(error) if forgets => {
+                    tracing::warn!(dataset = volume.dataset, %error, "user properties stay in the comment");
+                }
+                other => return other,
+            }
+        }
+        Ok(())
     }
 
     /// Removes one dataset or zvol without snapshots and children; nothing recursive, no force. It
@@ -393,20 +413,35 @@ fn dataset_query(filter: Value, extra: Value) -> Query {
     }
 }
 
-/// The argument of `pool.dataset.create`.
-fn creation(volume: &VolumeSpec) -> Value {
-    let properties: Vec<Value> = volume
-        .user_properties
-        .iter()
+/// Whether the answer of `pool.dataset.create` shows that user properties are not there.
+fn has_forgotten(made: &Value, volume: &VolumeSpec) -> bool {
+    let shown = made.get("user_properties").and_then(Value::as_object);
+    shown.is_some_and(|shown| {
+        let mut wanted = volume.user_properties.iter();
+        wanted.any(|(key, _)| !shown.contains_key(key))
+    })
+}
+
+fn pairs(properties: &[(String, String)]) -> Vec<Value> {
+    let pairs = properties.iter();
+    pairs
         .map(|(key, value)| json!({"key": key, "value": value}))
-        .collect();
+        .collect()
+}
+
+/// The argument of `pool.dataset.create`. `forgets`: whether the server keeps the comment alone.
+fn creation(volume: &VolumeSpec, forgets: bool) -> Value {
     let mut creation = json!({
         "name": volume.dataset,
         "type": "VOLUME",
         "volsize": volume.size,
         "sparse": volume.sparse,
-        "user_properties": properties,
+        "user_properties": pairs(&volume.user_properties),
     });
+    if let (true, Some(members)) = (forgets, creation.as_object_mut()) {
+        let note = note::write(&volume.user_properties);
+        members.insert(note::COMMENTS.into(), json!(note));
+    }
     if let (Some(block_size), Some(members)) = (&volume.block_size, creation.as_object_mut()) {
         members.insert("volblocksize".into(), json!(block_size));
     }
@@ -475,11 +510,14 @@ mod tests {
             block_size: None,
             user_properties: vec![("tnvm:owner".into(), "me".into())],
         };
-        assert_eq!(creation(&volume).get("volblocksize"), None);
+        assert_eq!(creation(&volume, false).get("volblocksize"), None);
         volume.block_size = Some("16K".into());
-        assert_eq!(creation(&volume).get("volblocksize"), Some(&json!("16K")));
         assert_eq!(
-            creation(&volume).get("user_properties"),
+            creation(&volume, false).get("volblocksize"),
+            Some(&json!("16K"))
+        );
+        assert_eq!(
+            creation(&volume, false).get("user_properties"),
             Some(&json!([{"key": "tnvm:owner", "value": "me"}]))
         );
     }
