@@ -8,6 +8,7 @@ use super::output::Output;
 use super::prepare::{Prepared, Reach, Scope, prepare, scope};
 use super::release;
 use super::session::{self, Session};
+use crate::config::RESERVED_SECTIONS;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{
     AdoptPlan, AdoptRequest, AdoptVm, DEVICE_PROPERTY, MARK_PROPERTY, Observed, plan_adopt,
@@ -79,6 +80,7 @@ impl Adopt<'_> {
             vm_type: self.args.vm_type.as_deref(),
             names: &self.args.names,
             prefix: self.args.prefix.as_deref(),
+            reserved: RESERVED_SECTIONS,
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) async fn apply(
         session.close().await;
         return outcome;
     };
+    refuse_unused(global, file)?;
     let saved = read(file)?;
     let (environment, config) = optional_config(global, output)?;
     secrets_for(&environment, &saved.desired, output)?;
@@ -63,6 +64,30 @@ pub(super) async fn apply(
     let outcome = this.run(output).await;
     session.close().await;
     outcome
+}
+
+/// A saved plan says itself what should be; what would say something else must not pass unheard.
+fn refuse_unused(global: &Global, file: &Path) -> Result<(), Failure> {
+    let given = [
+        ("--group", global.group.is_some()),
+        ("--set", !global.set.is_empty()),
+        ("--templates-dir", global.templates_dir.is_some()),
+        ("--plugins-dir", global.plugins_dir.is_some()),
+    ];
+    let given: Vec<&str> = given
+        .into_iter()
+        .filter_map(|(flag, is_given)| is_given.then_some(flag))
+        .collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let problem = Diagnostic::error(format!(
+        "{} changes nothing of a saved plan, and {} is one",
+        given.join(", "),
+        file.display()
+    ))
+    .help("leave it away, or plan again with it: `tnvm plan --out FILE`");
+    Err(Failure::Problems(problem.into()))
 }
 
 fn read(file: &Path) -> Result<SavedPlan, Failure> {

@@ -73,6 +73,9 @@ pub(super) async fn run(mut run: Run<'_>, output: &Output) -> Result<Exit, exit:
     if let Some(audit) = &run.session.audit {
         audit.about_plan(run.plan);
     }
+    if let Some(recorder) = &run.session.recorder {
+        recorder.about_plan(run.plan);
+    }
     let lost = run.lock.as_ref().map(Held::lost);
     let report = execute_watched(&run, lost.clone(), output).await;
     if report.unsettled {

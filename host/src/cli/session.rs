@@ -13,11 +13,12 @@ use crate::config::{self, Config, Environment};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm, Plan};
+use crate::record::Recorder;
 use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
     Allowed, CallError, CallObserver, Client, ConnectOptions, Credentials, Endpoint, Fingerprint,
-    Purpose, TlsOptions,
+    Purpose, TlsOptions, WireObserver,
 };
 use crate::whoami::WhoAmI;
 
@@ -36,6 +37,8 @@ pub(super) struct Session {
     pub(super) may_change: bool,
     /// Where changes are written down; none where nothing may be changed, or there is no place.
     pub(super) audit: Option<Arc<AuditLog>>,
+    /// Where every frame is written down, if the user wants that.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// Connects and logs in, once. With one VM at a time there is also one call at a time, reading
@@ -72,6 +75,21 @@ pub(super) async fn open(
                 "give the SHA-256 of the certificate in hexadecimal",
             )
         })?;
+    let credentials = match connection.credentials {
+        config::Credentials::ApiKey { username, key } => Credentials::ApiKey {
+            username: username.ok_or_else(|| {
+                usage(
+                    "an API key belongs to a user, and API_USERNAME is not set".to_owned(),
+                    "set API_USERNAME to the user that TRUENAS_API_KEY was made for",
+                )
+            })?,
+            key,
+        },
+        config::Credentials::Password { username, password } => {
+            Credentials::Password { username, password }
+        }
+    };
+    let recorder = guard::recorder(global, environment, &endpoint.host(), &credentials)?;
     let default = ConnectOptions::default();
     let options = ConnectOptions {
         concurrency: match vms_at_once {
@@ -90,21 +108,8 @@ pub(super) async fn open(
         allow_plaintext: global.allow_plaintext,
         allowed: Allowed::of(purpose).read_only(global.read_only),
         audit: audit.clone().map(|log| log as Arc<dyn CallObserver>),
+        wire: recorder.clone().map(|one| one as Arc<dyn WireObserver>),
         ..default
-    };
-    let credentials = match connection.credentials {
-        config::Credentials::ApiKey { username, key } => Credentials::ApiKey {
-            username: username.ok_or_else(|| {
-                usage(
-                    "an API key belongs to a user, and API_USERNAME is not set".to_owned(),
-                    "set API_USERNAME to the user that TRUENAS_API_KEY was made for",
-                )
-            })?,
-            key,
-        },
-        config::Credentials::Password { username, password } => {
-            Credentials::Password { username, password }
-        }
     };
     let client = Client::connect(&endpoint, &credentials, &options)
         .await
@@ -120,6 +125,7 @@ pub(super) async fn open(
         purpose,
         may_change: purpose != Purpose::Look && !global.read_only,
         audit,
+        recorder,
     })
 }
 

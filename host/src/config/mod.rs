@@ -27,7 +27,7 @@ pub use environment::{
     VNC_PASSWORD, Variable,
 };
 pub use fields::{FIELDS, Field, FieldKind};
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, load, load_text};
 pub use model::{
     Config, DeviceKey, FACTS, HOST_KEYS, PluginEntry, RESERVED_SECTIONS, Storage, TrueNasSection,
     VmSpec, VmTypeInfo,

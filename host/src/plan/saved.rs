@@ -96,6 +96,9 @@ pub enum SavedPlanError {
         /// Who answers.
         this: String,
     },
+    /// The server does not say which machine it is.
+    #[error("it was made for one machine, and this account may not ask which machine this is")]
+    UnknownHost,
     /// The server is no longer as it was.
     #[error("the server is no longer as it was when the plan was made at {created}: {what}")]
     Stale {
@@ -116,6 +119,9 @@ impl SavedPlanError {
             Self::Edited => "change the config instead, and plan again with `tnvm plan --out FILE`",
             Self::OtherHost { .. } => {
                 "connect to the server that it is for, or plan again for this one"
+            }
+            Self::UnknownHost => {
+                "apply it with an account that may ask (`system.host_id`), as it was made, or plan again with this one"
             }
             Self::Stale { .. } => "plan again with `tnvm plan --out FILE`, and look at it anew",
         }
@@ -187,7 +193,9 @@ impl SavedPlan {
         let made_for = &self.host;
         let same = match (&made_for.host_id, &this.host_id) {
             (Some(one), Some(two)) => one == two,
-            _ => made_for.hostname == this.hostname && made_for.endpoint == this.endpoint,
+            // A machine that is known cannot be told from one that says nothing of itself.
+            (Some(_), None) => return Err(SavedPlanError::UnknownHost),
+            (None, _) => made_for.hostname == this.hostname && made_for.endpoint == this.endpoint,
         };
         if !same {
             let name = |host: &HostIdentity| format!("{} at {}", host.hostname, host.endpoint);
@@ -425,16 +433,24 @@ mod tests {
         let saved = saved();
         let check = |host: HostIdentity| saved.check_host(&host);
         assert_eq!(check(host(Some("a"), "renamed", "25.10.7")), Ok(()));
-        assert_eq!(check(host(None, "nas", "25.10.7")), Ok(()));
+        // Whoever has its name may be another one.
+        let unknown = check(host(None, "nas", "25.10.7"));
+        assert_eq!(unknown, Err(SavedPlanError::UnknownHost));
         for other in [
             host(Some("b"), "nas", "25.10.7"),
-            host(None, "nas2", "25.10.7"),
+            host(Some("b"), "nas2", "25.10.7"),
         ] {
             let checked = check(other);
             assert!(
                 matches!(checked, Err(SavedPlanError::OtherHost { .. })),
                 "{checked:?}"
             );
+        }
+        let mut nameless = saved.clone();
+        nameless.host.host_id = None;
+        for (hostname, same) in [("nas", true), ("nas2", false)] {
+            let checked = nameless.check_host(&host(Some("b"), hostname, "25.10.7"));
+            assert_eq!(checked.is_ok(), same, "{checked:?}");
         }
         let updated = check(host(Some("a"), "nas", "26.0.0"));
         assert!(

@@ -91,18 +91,20 @@ async fn over_tls(running: &Running) -> Client<TlsStream<TcpStream>> {
 
 #[tokio::test]
 async fn scram_proves_the_key_and_the_server_proves_itself() {
-    let running = start(world_of("26")).await;
-    let mut client = Client::connect(&running).await;
-    let half = Scram::new(ADMIN, running.api_key());
-    let (last, signature) = by_scram(&mut client, &half).await;
-    assert_eq!(last["response_type"], "SCRAM_RESPONSE");
-    assert_eq!(last["scram_type"], "SERVER_FINAL_RESPONSE");
-    assert_eq!(last["rfc_str"], signature);
-    let info = &last["user_info"];
-    assert_eq!(info["pw_name"], ADMIN);
-    let expected = json!(["LOCAL", "API_KEY", "SYS_ADMIN", "API_KEY", "SCRAM"]);
-    assert_eq!(info["account_attributes"], expected);
-    client.ok("vm.query", json!([])).await;
+    for version in ["26", "27"] {
+        let running = start(world_of(version)).await;
+        let mut client = Client::connect(&running).await;
+        let half = Scram::new(ADMIN, running.api_key());
+        let (last, signature) = by_scram(&mut client, &half).await;
+        assert_eq!(last["response_type"], "SCRAM_RESPONSE");
+        assert_eq!(last["scram_type"], "SERVER_FINAL_RESPONSE");
+        assert_eq!(last["rfc_str"], signature);
+        let info = &last["user_info"];
+        assert_eq!(info["pw_name"], ADMIN);
+        let expected = json!(["LOCAL", "API_KEY", "SYS_ADMIN", "API_KEY", "SCRAM"]);
+        assert_eq!(info["account_attributes"], expected);
+        client.ok("vm.query", json!([])).await;
+    }
 }
 
 #[tokio::test]
@@ -169,7 +171,7 @@ async fn scram_is_bound_to_the_certificate_where_the_client_asks_for_it() {
 
 #[tokio::test]
 async fn before_26_nobody_knows_scram() {
-    for version in ["25.04.2", "25.10"] {
+    for version in ["25.04.0", "25.04.2", "25.10"] {
         let running = start(world_of(version)).await;
         let mut client = Client::connect(&running).await;
         let half = Scram::new(ADMIN, running.api_key());
@@ -214,13 +216,13 @@ async fn a_key_sent_over_a_line_that_others_read_is_revoked_and_a_proven_one_is_
 #[tokio::test]
 async fn a_second_factor_is_asked_for_and_wrong_codes_are_forgiven_three_times() {
     let two_factor = TwoFactor::with_secret(SECRET);
-    for version in ["25.04.2", "25.10", "26"] {
+    for version in ["25.04.0", "25.04.2", "25.10", "26", "27"] {
         let running = start(world_of(version).two_factor(ADMIN, two_factor.clone())).await;
         let mut client = Client::connect(&running).await;
         let code = |code: &str| json!([{"mechanism": "OTP_TOKEN", "otp_token": code}]);
         let asked = json!({"response_type": "OTP_REQUIRED", "username": ADMIN});
         assert_eq!(login(&mut client, password(ADMIN)).await, asked);
-        let refused = client.refused("vm.query", json!([])).await;
+        let refused = client.refused("system.info", json!([])).await;
         assert_eq!(refused, (-32001, Some(207)));
         for _ in 0..3 {
             let again = client.ok("auth.login_ex_continue", code("000000")).await;
@@ -239,7 +241,7 @@ async fn a_second_factor_is_asked_for_and_wrong_codes_are_forgiven_three_times()
         assert_eq!(answer["response_type"], "SUCCESS");
         let configured = &answer["user_info"]["two_factor_config"]["secret_configured"];
         assert_eq!(*configured, true);
-        client.ok("vm.query", json!([])).await;
+        client.ok("system.info", json!([])).await;
     }
 }
 
@@ -276,6 +278,7 @@ async fn an_account_without_privilege_is_denied_by_name_from_26_on() {
         ("25.04.2", "AUTH_ERR"),
         ("25.10", "AUTH_ERR"),
         ("26", "DENIED"),
+        ("27", "DENIED"),
     ] {
         let running = start(world_of(version)).await;
         let mut client = Client::connect(&running).await;

@@ -9,7 +9,8 @@ use crate::json::word;
 use crate::schema::{Default, Field, INT, TEXT, Type};
 use crate::session::Login;
 use crate::version::Line;
-use crate::world::User;
+use crate::world::roles::ROLES;
+use crate::world::{Role, User, World};
 
 /// `auth.generate_token`, which knows no single use yet.
 pub(super) static GENERATE: &[Field] = &[
@@ -38,7 +39,11 @@ pub(super) const METHODS: &[Method] = &[
     })
     .open(Access::Anonymous)
     .only(Line::V24_10),
-    Method::read("auth.me", &[], &[], |context, _| Ok(me(context.login()))).only(Line::V24_10),
+    Method::read("auth.me", &[], &[], |context, _| {
+        let login = context.login().ok_or_else(Failure::not_authenticated)?;
+        Ok(me(&context.state.world, login))
+    })
+    .only(Line::V24_10),
 ];
 
 fn check(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
@@ -51,10 +56,18 @@ fn found<'u>(users: &'u [User], name: &str, password: &str) -> Option<&'u User> 
     users.find(|user| user.name == name && user.password == password)
 }
 
-fn me(login: Option<&Login>) -> Value {
-    let Some(login) = login else {
-        return Value::Null;
+fn me(world: &World, login: &Login) -> Value {
+    let roles: Vec<&str> = match &login.role {
+        Role::FullAdmin => vec!["FULL_ADMIN"],
+        Role::Readonly => vec!["READONLY_ADMIN"],
+        Role::Nothing => Vec::new(),
+        Role::Roles(_) => ROLES
+            .into_iter()
+            .filter(|role| login.may(&[role]))
+            .collect(),
     };
+    let mut users = world.users.iter();
+    let two_factor = users.any(|user| user.name == login.user && user.two_factor.is_some());
     let full = login.role.is_full();
     let uid = if full { 950 } else { 3000 };
     json!({
@@ -63,12 +76,12 @@ fn me(login: Option<&Login>) -> Value {
         "pw_dir": format!("/home/{}", login.user), "pw_shell": "/bin/sh", "source": "LOCAL", "local": true,
         "sid": null,
         "privilege": {
-            "roles": {"$set": [if full { "FULL_ADMIN" } else { "READONLY_ADMIN" }]},
+            "roles": {"$set": roles},
             "allowlist": if full { json!([{"method": "*", "resource": "*"}]) } else { json!([]) },
             "web_shell": full, "webui_access": true,
         },
         "account_attributes": if full { json!(["LOCAL", "SYS_ADMIN"]) } else { json!(["LOCAL"]) },
         "attributes": {},
-        "two_factor_config": {"provisioning_uri": null, "secret_configured": false, "interval": 30, "otp_digits": 6},
+        "two_factor_config": {"provisioning_uri": null, "secret_configured": two_factor, "interval": 30, "otp_digits": 6},
     })
 }
