@@ -65,3 +65,27 @@ async fn a_version_that_is_not_known_to_forget_is_helped_as_well() {
     let wanted = json!({"user_properties_update": [{"key": "tnvm:owner", "value": "me"}]});
     assert_eq!(calls[1].1, json!(["tank/a", wanted]));
 }
+
+#[tokio::test]
+async fn whoever_takes_a_property_off_a_zvol_takes_it_out_of_its_comment_as_well() {
+    let note = json!({"tnvm:owner": "me", "tnvm:device": "disk.a"}).to_string();
+    let server = Server::start(move |request: &Request| match request.method.as_str() {
+        "system.version" => vec![request.result(json!("TrueNAS-26.0.0-BETA.3"))],
+        "pool.dataset.query" => {
+            let comment = json!({"value": note, "rawvalue": note, "source": "LOCAL"});
+            vec![request.result(json!([made(json!({"comments": comment}))]))]
+        }
+        "pool.dataset.update" => vec![request.result(json!({}))],
+        _ => usual(request).unwrap_or_default(),
+    })
+    .await;
+    let client = server.connect().await.unwrap();
+    let found = client.dataset_opt("tank/a").await.unwrap().unwrap();
+    assert_eq!(found.user_properties["tnvm:owner"], "me");
+    let none = [("tnvm:owner".to_owned(), None)];
+    client.set_user_properties("tank/a", &none).await.unwrap();
+    let wanted = json!({"comments": "", "user_properties_update": [
+        {"key": "tnvm:owner", "remove": true}, {"key": "tnvm:device", "value": "disk.a"}]});
+    let updates = server.seen("pool.dataset.update");
+    assert_eq!(updates[0].params, json!(["tank/a", wanted]));
+}

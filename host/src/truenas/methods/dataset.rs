@@ -34,6 +34,9 @@ pub struct DatasetEntry {
     /// parent is no mark on the child, and so are received ones: a replica is not what it was
     /// copied from.
     pub user_properties: BTreeMap<String, String>,
+    /// Whether some of them stand in its comment alone, because the server forgot them when it was
+    /// made (betas of 26).
+    pub noted: bool,
     /// The snapshot it was cloned from.
     pub origin: Option<String>,
     /// How many snapshots it has, where asked for.
@@ -90,6 +93,9 @@ impl DatasetEntry {
         let encrypted = bool_of("encrypted").unwrap_or(false);
         let unloaded = encrypted && bool_of("key_loaded") == Some(false);
         let read_only = row.pointer("/readonly/parsed");
+        let shown = row.get("user_properties").and_then(Value::as_object);
+        let mut user_properties = shown.map(own_properties).unwrap_or_default();
+        let noted = note::take_in(&mut user_properties);
         Some(Self {
             name: row.get("id")?.as_str()?.to_owned(),
             is_volume: row.get("type")?.as_str()? == "VOLUME",
@@ -100,15 +106,8 @@ impl DatasetEntry {
             locked: bool_of("locked").unwrap_or(unloaded),
             read_only: read_only == Some(&Value::Bool(true))
                 || row.pointer("/readonly/rawvalue").and_then(Value::as_str) == Some("on"),
-            user_properties: row
-                .get("user_properties")
-                .and_then(Value::as_object)
-                .map(|properties| {
-                    let mut own = own_properties(properties);
-                    note::take_in(&mut own);
-                    own
-                })
-                .unwrap_or_default(),
+            user_properties,
+            noted,
             origin: row
                 .pointer("/origin/rawvalue")
                 .and_then(Value::as_str)
@@ -379,8 +378,34 @@ impl Client {
                 None => json!({"key": key, "remove": true}),
             })
             .collect();
-        self.update_dataset(dataset, json!({"user_properties_update": updates}))
-            .await
+        let mut changes = json!({"user_properties_update": updates});
+        if self.profile().forgets_user_properties() {
+            self.resolve_note(dataset, properties, &mut changes).await?;
+        }
+        self.update_dataset(dataset, changes).await
+    }
+
+    /// Where properties stand in the comment of a dataset: takes the comment away, and sets those that
+    /// are not changed themselves.
+    async fn resolve_note(
+        &self,
+        dataset: &str,
+        changed: &[(String, Option<String>)],
+        changes: &mut Value,
+    ) -> Result<(), CallError> {
+        let Some(found) = self.dataset_opt(dataset).await?.filter(|one| one.noted) else {
+            return Ok(());
+        };
+        let is_changed = |key: &String| changed.iter().any(|(other, _)| other == key);
+        let kept = found.user_properties.into_iter();
+        let kept: Vec<_> = kept.filter(|(key, _)| !is_changed(key)).collect();
+        if let Some(changes) = changes.as_object_mut() {
+            changes.insert(note::COMMENTS.into(), json!(""));
+            if let Some(Value::Array(updates)) = changes.get_mut("user_properties_update") {
+                updates.extend(pairs(&kept));
+            }
+        }
+        Ok(())
     }
 
     async fn update_dataset(&self, dataset: &str, changes: Value) -> Result<(), CallError> {

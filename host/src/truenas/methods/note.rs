@@ -19,17 +19,18 @@ pub(super) fn write(properties: &[(String, String)]) -> String {
     Value::Object(members).to_string()
 }
 
-/// Puts the properties that a comment notes in their place. One that is there itself outweighs it,
-/// and any other comment stays what it is.
-pub(super) fn take_in(properties: &mut BTreeMap<String, String>) {
+/// Puts the properties that a comment notes in their place, if it does. One that is there itself
+/// outweighs it, and any other comment stays what it is.
+pub(super) fn take_in(properties: &mut BTreeMap<String, String>) -> bool {
     let noted = properties.get(COMMENTS).and_then(|text| read(text));
     let Some(noted) = noted else {
-        return;
+        return false;
     };
     properties.remove(COMMENTS);
     for (key, value) in noted {
         properties.entry(key).or_insert(value);
     }
+    true
 }
 
 /// The properties that a comment notes: an object of texts whose names are those of user properties.
