@@ -18,9 +18,24 @@ pub type Further = BTreeMap<String, Map<String, Value>>;
 /// A VM by its name, in the keys of a config.
 type Described<'a> = (&'a str, Map<String, Value>);
 
+/// The least that a config can say of the VMs, without their devices: what differs then is what
+/// it has to say besides, and no device can keep that from being found.
+#[must_use]
+pub fn draft(plan: &AdoptPlan, observed: &Observed) -> String {
+    text_of(plan, observed, None).0
+}
+
 /// The config in YAML, and what of the VMs it cannot say.
 #[must_use]
 pub fn describe(plan: &AdoptPlan, observed: &Observed, further: &Further) -> (String, Diagnostics) {
+    text_of(plan, observed, Some(further))
+}
+
+fn text_of(
+    plan: &AdoptPlan,
+    observed: &Observed,
+    further: Option<&Further>,
+) -> (String, Diagnostics) {
     let mut problems = Diagnostics::default();
     let mut types: BTreeMap<&str, Vec<Described<'_>>> = BTreeMap::new();
     let mut pool_path: Option<String> = None;
@@ -29,10 +44,15 @@ pub fn describe(plan: &AdoptPlan, observed: &Observed, further: &Further) -> (St
             continue;
         };
         let mut keys = vm_keys(found);
-        if let Some(further) = further.get(&vm.name) {
-            keys.extend(further.clone());
+        match further {
+            Some(further) => {
+                keys.extend(further.get(&vm.name).cloned().unwrap_or_default());
+                keys.extend(device_keys(vm, found, observed, &mut problems));
+            }
+            None => {
+                keys.insert("display".to_owned(), false.into());
+            }
         }
-        keys.extend(device_keys(vm, found, observed, &mut problems));
         types
             .entry(&vm.mark.vm_type)
             .or_default()
@@ -120,7 +140,7 @@ fn vm_keys(vm: &ObservedVm) -> Map<String, Value> {
         }
     }
     let description = vm.fields.get("description").and_then(Value::as_str);
-    let description = own_text(description.unwrap_or_default());
+    let description = Mark::own_text(description.unwrap_or_default());
     if !description.is_empty() {
         keys.insert("description".to_owned(), description.into());
     }
@@ -131,15 +151,6 @@ fn vm_keys(vm: &ObservedVm) -> Map<String, Value> {
         keys.insert("protect".to_owned(), true.into());
     }
     keys
-}
-
-/// A description without what tnvm wrote at its end.
-fn own_text(description: &str) -> String {
-    if Mark::in_description(description).is_none() {
-        return description.to_owned();
-    }
-    let own = description.rsplit_once('[').map_or("", |(own, _)| own);
-    own.trim_end().to_owned()
 }
 
 fn device_keys(
@@ -164,7 +175,19 @@ fn device_keys(
     };
     let nics: Map<String, Value> = (0..)
         .zip(of_kind("NIC"))
-        .map(|(nth, device)| (format!("nic{nth}"), nic(device)))
+        .map(|(nth, device)| {
+            if device.text("nic_attach").is_none() {
+                problems.push(
+                    Diagnostic::warning(format!(
+                        "its NIC {} takes whatever interface has the default route, which a config cannot say",
+                        device.id
+                    ))
+                    .help(format!("name the interface at `network.nic{nth}.bridge`"))
+                    .vm(&vm.name),
+                );
+            }
+            (format!("nic{nth}"), nic(device))
+        })
         .collect();
     if !nics.is_empty() {
         keys.insert("network".to_owned(), nics.into());
@@ -245,7 +268,9 @@ fn disks(plan: &AdoptVm, vm: &ObservedVm, observed: &Observed) -> Map<String, Va
             Some(size) => {
                 keys.insert("size".to_owned(), in_words(size).into());
                 if !size.is_multiple_of(LARGEST_BLOCK) {
-                    keys.insert("block_size".to_owned(), 512.into());
+                    // The largest power of two that divides it.
+                    let block = in_words(1 << size.trailing_zeros());
+                    keys.insert("block_size".to_owned(), block.into());
                 }
             }
             // It stays whose it is.
@@ -276,18 +301,20 @@ fn disks(plan: &AdoptVm, vm: &ObservedVm, observed: &Observed) -> Map<String, Va
 const LARGEST_BLOCK: u64 = 128 << 10;
 
 fn in_words(bytes: u64) -> String {
-    const KIB: u64 = 1 << 10;
-    const GIB: u64 = 1 << 30;
-    if bytes.is_multiple_of(GIB) {
-        format!("{}GiB", bytes / GIB)
-    } else {
-        format!("{}KiB", bytes / KIB)
+    const UNITS: [(&str, u64); 2] = [("GiB", 1 << 30), ("KiB", 1 << 10)];
+    let exact = UNITS.iter().find(|(_, one)| bytes.is_multiple_of(*one));
+    match exact {
+        Some((unit, one)) => format!("{}{unit}", bytes / one),
+        None => format!("{bytes}B"),
     }
 }
 
 fn nic(device: &ObservedDevice) -> Value {
     let mut keys = Map::new();
+    keys.insert("bridge".to_owned(), "".into());
     copy(device, "nic_attach", "bridge", &mut keys);
+    // Up to 25.10 a NIC may have none, as those of the original tool do.
+    keys.insert("mac".to_owned(), "server".into());
     for attribute in ["type", "mac"] {
         copy(device, attribute, attribute, &mut keys);
     }
@@ -321,5 +348,23 @@ fn copy(device: &ObservedDevice, attribute: &str, key: &str, keys: &mut Map<Stri
         .filter(|one| !one.is_null())
     {
         keys.insert(key.to_owned(), value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_to_the_byte() {
+        for (bytes, text) in [
+            (3 << 30, "3GiB"),
+            (3 << 29, "1572864KiB"),
+            (128 << 10, "128KiB"),
+            (512, "512B"),
+            (3 * 512, "1536B"),
+        ] {
+            assert_eq!(in_words(bytes), text);
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! `diagnostic` is the one vocabulary they share for telling a person what is wrong and where,
 //! `mark` the one for whose a VM or zvol is, `release` what each version of the server has. Of `resolve`, `plan` and `execute` know its values alone.
 //! `describe` goes the other way, from what is there to a config; only `cli` knows it.
-//! `audit` and `lock` guard every change; they know the client, and `cli` alone knows them.
+//! `audit` and `lock` guard every change; they know the client, and `cli` alone knows them, as it
+//! does `record`, which writes a session down.
 
 pub mod audit;
 pub mod cli;
@@ -17,6 +18,8 @@ pub mod lock;
 pub mod mark;
 pub mod plan;
 pub mod plugin;
+pub mod record;
+mod redact;
 pub mod release;
 pub mod resolve;
 pub mod template;

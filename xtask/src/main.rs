@@ -10,6 +10,7 @@ mod build_plugins;
 mod check_component;
 mod codegen;
 mod demo;
+mod fuzz_frames;
 mod paths;
 mod say;
 mod shell;
@@ -32,6 +33,7 @@ enum Task {
     Bench(bench::Arguments),
     BuildPlugins(build_plugins::Arguments),
     Codegen(codegen::Arguments),
+    FuzzFrames(fuzz_frames::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BuildPlugins(arguments) => build_plugins::run(arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::FuzzFrames(arguments) => fuzz_frames::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::redact::Redaction;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
+use crate::redact::Redaction;
 use crate::timestamp::rfc3339;
 use crate::truenas::{CallError, CallObserver, CallOutcome, CallRecord};
 use crate::whoami::WhoAmI;
@@ -130,19 +130,10 @@ impl AuditLog {
 
     /// The plan that is carried out from here on; its devices tell where secrets are.
     pub fn about_plan(&self, plan: &Plan) {
-        let devices = plan.vms.iter().flat_map(|vm| {
-            let made = vm.steps.iter().filter_map(|step| match step {
-                Step::CreateDevice { device } => Some(device),
-                _ => None,
-            });
-            vm.devices.iter().chain(made)
-        });
-        let secrets = devices.flat_map(|device| &device.secrets);
-        let redaction = Redaction::new(secrets.map(|secret| secret.pointer.as_str()));
         let mut subject = self.subject();
         subject.group = Some(plan.group.clone());
         subject.plan = plan_id(plan);
-        subject.redaction = redaction;
+        subject.redaction = Redaction::of_plan(plan);
     }
 
     fn subject(&self) -> MutexGuard<'_, Subject> {

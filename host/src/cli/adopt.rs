@@ -10,6 +10,7 @@ use super::prepare::{Reach, prepare};
 use super::release;
 use super::scope::{Scope, scope};
 use super::session::{Opening, Session};
+use crate::config::RESERVED_SECTIONS;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{
     AdoptPlan, AdoptRequest, AdoptVm, DEVICE_PROPERTY, MARK_PROPERTY, Observed, plan_adopt,
@@ -88,6 +89,7 @@ impl Adopt<'_> {
             vm_type: self.args.vm_type.as_deref(),
             names: &self.args.names,
             prefix: self.args.prefix.as_deref(),
+            reserved: RESERVED_SECTIONS,
         }
     }
 

@@ -12,9 +12,10 @@ use super::output::Output;
 use super::prepare::load_plugins;
 use super::session;
 use crate::config::{self, LoadOptions};
-use crate::describe::{Further, describe};
+use crate::describe::{Further, describe, draft};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{AdoptPlan, Observed, Plan, PlanView, SavedOptions, adopted, render};
+use crate::plugin::PluginSet;
 use crate::resolve::{Inputs, resolve};
 use crate::template::Templates;
 
@@ -30,12 +31,12 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
     let (plan, problems) = this.plan(None, &observed)?;
     output.remarks(&problems);
 
-    // What differs with the least that a config can say is what it has to say besides.
     let after = adopted(&plan, &observed);
-    let (text, _) = describe(&plan, &after, &Further::new());
-    let (tried, _) = try_out(this, &text, &plan, &observed)?;
-    let (text, remarks) = describe(&plan, &after, &further(&tried));
-    let (tried, refused) = try_out(this, &text, &plan, &observed)?;
+    let trial = Trial::new(this, path)?;
+    // A draft that comes to nothing has nothing to add.
+    let tried = trial.plan(&draft(&plan, &after), &plan, &observed);
+    let further = tried.map_or_else(|_| Further::new(), |(tried, _)| further(&tried));
+    let (text, remarks) = describe(&plan, &after, &further);
     output.remarks(&remarks);
 
     if to_stdout {
@@ -56,6 +57,15 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
         ));
     }
     others(&plan, &observed, output);
+    let (tried, refused) = match trial.plan(&text, &plan, &observed) {
+        Ok(tried) => tried,
+        Err(Failure::Problems(problems)) => {
+            output.note("tried out: it cannot be used before this is put right:");
+            output.remarks(&problems);
+            return Ok(Exit::Failed);
+        }
+        Err(failure) => return Err(failure),
+    };
     if tried.is_empty() && !refused.has_errors() {
         output.note("tried out: once the VMs are adopted, an apply of it has nothing to do");
         return Ok(Exit::Done);
@@ -68,56 +78,68 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
     Ok(Exit::Failed)
 }
 
-/// Loads the text as a config, and plans with it as if the VMs were adopted with it.
-fn try_out(
-    this: &Adopt<'_>,
-    text: &str,
-    plan: &AdoptPlan,
-    observed: &Observed,
-) -> Result<(Plan, Diagnostics), Failure> {
-    let mut file = tempfile::Builder::new()
-        .suffix(".yaml")
-        .tempfile()
-        .map_err(|cause| broken(&cause))?;
-    file.write_all(text.as_bytes())
-        .map_err(|cause| broken(&cause))?;
-    let (config, mut problems) = config::load(&LoadOptions {
-        path: file.path().to_path_buf(),
-        group: Some(plan.group.clone()),
-        set: Vec::new(),
-    });
-    let (templates, found) = Templates::load(this.global.templates_dir.as_deref());
-    problems.extend(found);
-    let (plugins, found) = load_plugins(this.global, config.as_ref());
-    problems.extend(found);
-    let Some(config) = config.filter(|_| !problems.has_errors()) else {
-        return Err(Failure::Problems(problems));
-    };
-    let version = this.session.client.server().version.to_string();
-    let (desired, problems) = resolve(Inputs {
-        config: &config,
-        templates: &templates,
-        plugins: &plugins,
-        target_version: &version,
-        facts: &[],
-    });
-    if problems.has_errors() {
-        return Err(Failure::Problems(problems));
-    }
-    let options = SavedOptions {
-        only: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
-        ..SavedOptions::default()
-    };
-    // The config gives the disks their names when it comes to that.
-    let (as_marked, _) = this.plan(Some(&desired), observed)?;
-    let wanted = Wanted::new(desired, options, &this.scope.known.environment);
-    Ok(wanted.plan_from(&adopted(&as_marked, observed), &[]))
+/// What a text needs to be tried out as a config.
+struct Trial<'a> {
+    this: &'a Adopt<'a>,
+    /// What the text is called.
+    path: &'a Path,
+    templates: Templates,
+    plugins: PluginSet,
 }
 
-fn broken(cause: &std::io::Error) -> Failure {
-    let problem = Diagnostic::error(format!("could not write a temporary file: {cause}"))
-        .help("look whether the folder for temporary files is full");
-    Failure::Problems(problem.into())
+impl<'a> Trial<'a> {
+    fn new(this: &'a Adopt<'a>, path: &'a Path) -> Result<Self, Failure> {
+        let (templates, mut problems) = Templates::load(this.global.templates_dir.as_deref());
+        // A config that is written names no plugins.
+        let (plugins, found) = load_plugins(this.global, None);
+        problems.extend(found);
+        if problems.has_errors() {
+            return Err(Failure::Problems(problems));
+        }
+        Ok(Self {
+            this,
+            path,
+            templates,
+            plugins,
+        })
+    }
+
+    /// Loads the text as a config, and plans with it as if the VMs were adopted with it.
+    fn plan(
+        &self,
+        text: &str,
+        plan: &AdoptPlan,
+        observed: &Observed,
+    ) -> Result<(Plan, Diagnostics), Failure> {
+        let options = LoadOptions {
+            path: self.path.to_path_buf(),
+            group: Some(plan.group.clone()),
+            set: Vec::new(),
+        };
+        let (config, problems) = config::load_text(text, &options);
+        let Some(config) = config.filter(|_| !problems.has_errors()) else {
+            return Err(Failure::Problems(problems));
+        };
+        let version = self.this.session.client.server().version.to_string();
+        let (desired, problems) = resolve(Inputs {
+            config: &config,
+            templates: &self.templates,
+            plugins: &self.plugins,
+            target_version: &version,
+            facts: &[],
+        });
+        if problems.has_errors() {
+            return Err(Failure::Problems(problems));
+        }
+        let options = SavedOptions {
+            only: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
+            ..SavedOptions::default()
+        };
+        // The config gives the disks their names when it comes to that.
+        let (as_marked, _) = self.this.plan(Some(&desired), observed)?;
+        let wanted = Wanted::new(desired, options, &self.this.scope.known.environment);
+        Ok(wanted.plan_from(&adopted(&as_marked, observed), &[]))
+    }
 }
 
 /// The fields of the VMs that differ, as the server has them.

@@ -24,10 +24,10 @@ pub(super) async fn apply(
     args: &ApplyArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let saved = args
-        .file
-        .as_ref()
-        .map(|file| Ok((file.as_path(), read(file)?)));
+    let saved = args.file.as_ref().map(|file| {
+        refuse_unused(global, file)?;
+        Ok((file.as_path(), read(file)?))
+    });
     let saved: Option<(&Path, SavedPlan)> = saved.transpose()?;
     let (fleet, environment) = match &saved {
         None => {
@@ -148,6 +148,30 @@ fn no_such_host(file: &Path, name: &str) -> Failure {
         ),
         help: "a saved plan is carried out on all of its hosts, or not at all: name them in the config, and leave `--host` away".to_owned(),
     }
+}
+
+/// A saved plan says itself what should be; what would say something else must not pass unheard.
+fn refuse_unused(global: &Global, file: &Path) -> Result<(), Failure> {
+    let given = [
+        ("--group", global.group.is_some()),
+        ("--set", !global.set.is_empty()),
+        ("--templates-dir", global.templates_dir.is_some()),
+        ("--plugins-dir", global.plugins_dir.is_some()),
+    ];
+    let given: Vec<&str> = given
+        .into_iter()
+        .filter_map(|(flag, is_given)| is_given.then_some(flag))
+        .collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let problem = Diagnostic::error(format!(
+        "{} changes nothing of a saved plan, and {} is one",
+        given.join(", "),
+        file.display()
+    ))
+    .help("leave it away, or plan again with it: `tnvm plan --out FILE`");
+    Err(Failure::Problems(problem.into()))
 }
 
 fn read(file: &Path) -> Result<SavedPlan, Failure> {

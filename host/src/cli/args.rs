@@ -138,6 +138,16 @@ pub(super) struct Global {
         help_heading = "Safety"
     )]
     pub(super) audit_log: Option<PathBuf>,
+    /// Write every frame of the session there, without secrets, names and addresses; never over a
+    /// file that is there
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TNVM_RECORD",
+        help_heading = "Output"
+    )]
+    pub(super) record: Option<PathBuf>,
     /// How to print data
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub(super) output: Format,

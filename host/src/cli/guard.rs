@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 
+use super::args::Global;
 use super::exit::Failure;
 use super::output::Output;
 use super::session::{self, Opening, Session};
 use super::signals;
 use crate::audit::AuditLog;
+use crate::config::{Environment, VARIABLES};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{StopHandle, StopSignal};
 use crate::lock::{self, Held, Lock, LockError, LockRecord, Look, Request, Times};
-use crate::truenas::Purpose;
+use crate::record::Recorder;
+use crate::truenas::{Credentials, Purpose};
 use crate::whoami::WhoAmI;
 
 /// The refusal of a run that has something to change but must not.
@@ -84,6 +88,39 @@ fn audit(opening: &Opening<'_>, who: &WhoAmI) -> Result<Option<Arc<AuditLog>>, F
             ));
         })
         .ok())
+}
+
+/// Makes the recording of a session, where one is wanted. Whatever is known to be secret is hidden
+/// in it from its first frame on.
+pub(super) fn recorder(
+    global: &Global,
+    environment: &Environment,
+    host: &str,
+    credentials: &Credentials,
+) -> Result<Option<Arc<Recorder>>, Failure> {
+    let Some(path) = global
+        .record
+        .as_ref()
+        .filter(|path| !path.as_os_str().is_empty())
+    else {
+        return Ok(None);
+    };
+    let recorder = Recorder::create(path).map_err(|cause| {
+        let problem = Diagnostic::error(cause.to_string())
+            .help("name a new file with --record or TNVM_RECORD; a recording is never overwritten");
+        Failure::Problems(problem.into())
+    })?;
+    let variables = VARIABLES.iter().filter(|variable| variable.secret);
+    for secret in variables.filter_map(|variable| environment.get(variable.name)) {
+        recorder.hide(secret.expose_secret());
+    }
+    let (Credentials::ApiKey { key: secret, .. }
+    | Credentials::Password {
+        password: secret, ..
+    }) = credentials;
+    recorder.hide(secret.expose_secret());
+    recorder.about(host, credentials.username());
+    Ok(Some(Arc::new(recorder)))
 }
 
 /// Looks for the place of the lock; goes together with the first look at the server.

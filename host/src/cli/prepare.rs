@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::args::Global;
@@ -263,7 +263,49 @@ fn check_secrets(environment: &Environment, desired: &Desired) -> Diagnostics {
         .collect();
     references.sort_unstable();
     references.dedup();
-    SecretStore::new(environment).check(references)
+    let store = SecretStore::new(environment);
+    let mut problems = store.check(references);
+    problems.extend(check_passwords(&store, desired));
+    problems
+}
+
+/// The most characters of the password of a VNC display (`vm.device.create`, 25.10 and newer).
+const VNC_PASSWORD: usize = 8;
+
+/// What the server says of a display's password only when the display is made.
+fn check_passwords(store: &SecretStore, desired: &Desired) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for vm in &desired.vms {
+        for device in &vm.devices {
+            let is = |attribute: &str, value: &str| {
+                device.attributes.get(attribute).and_then(Value::as_str) == Some(value)
+            };
+            let password = device.secrets.iter().find(|one| one.pointer == "/password");
+            let password = password.and_then(|one| store.resolve(&one.secret).ok());
+            let Some(password) = password.filter(|_| is("dtype", "DISPLAY")) else {
+                continue;
+            };
+            let password = password.expose_secret();
+            let problem = if password.trim().is_empty() {
+                Diagnostic::error("the password of the display is blank, which the server refuses")
+                    .help("set one with a visible character")
+            } else if is("type", "VNC") && password.chars().count() > VNC_PASSWORD {
+                Diagnostic::error(format!(
+                    "the password of the display is longer than the {VNC_PASSWORD} characters that VNC takes"
+                ))
+                .help("set a shorter one, or make the display `type: SPICE`")
+            } else {
+                continue;
+            };
+            problems.push(
+                problem
+                    .at(device.origin.clone())
+                    .vm(&vm.name)
+                    .device(&device.name),
+            );
+        }
+    }
+    problems
 }
 
 /// Reports the secrets of these devices that cannot be had.

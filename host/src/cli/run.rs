@@ -146,6 +146,9 @@ async fn execute_one<'a>(
     if let Some(audit) = &session.audit {
         audit.about_plan(plan);
     }
+    if let Some(recorder) = &session.recorder {
+        recorder.about_plan(plan);
+    }
     let lost: Option<watch::Receiver<Option<String>>> = part.lock.as_ref().map(Held::lost);
     let losing = guard::stop_when_lost(lost.clone(), stop, session.prefix(), output);
     let losing = tokio::spawn(losing);

@@ -6,17 +6,19 @@ use serde_json::Value;
 
 use super::args::Global;
 use super::exit::Failure;
+use super::guard;
 use super::output::Output;
 use crate::audit::AuditLog;
 use crate::config::{self, Environment, HostEntry};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm, Plan};
+use crate::record::Recorder;
 use crate::release::Release;
 use crate::resolve::Desired;
 use crate::truenas::{
     Allowed, CallError, CallObserver, Client, ConnectOptions, Credentials, Endpoint, Fingerprint,
-    Purpose, TlsOptions,
+    Purpose, TlsOptions, WireObserver,
 };
 use crate::whoami::WhoAmI;
 
@@ -53,6 +55,8 @@ pub(super) struct Session {
     pub(super) may_change: bool,
     /// Where changes are written down; none where nothing may be changed, or there is no place.
     pub(super) audit: Option<Arc<AuditLog>>,
+    /// Where every frame is written down, if the user wants that.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// Connects and logs in, once.
@@ -89,6 +93,21 @@ pub(super) async fn open(
                 "give the SHA-256 of the certificate in hexadecimal",
             )
         })?;
+    let credentials = match connection.credentials {
+        config::Credentials::ApiKey { username, key } => Credentials::ApiKey {
+            username: username.ok_or_else(|| {
+                usage(
+                    "an API key belongs to a user, and API_USERNAME is not set".to_owned(),
+                    "set API_USERNAME to the user that TRUENAS_API_KEY was made for",
+                )
+            })?,
+            key,
+        },
+        config::Credentials::Password { username, password } => {
+            Credentials::Password { username, password }
+        }
+    };
+    let recorder = guard::recorder(global, environment, &endpoint.host(), &credentials)?;
     let default = ConnectOptions::default();
     let options = ConnectOptions {
         concurrency: match opening.vms_at_once {
@@ -107,21 +126,8 @@ pub(super) async fn open(
         allow_plaintext: global.allow_plaintext,
         allowed: Allowed::of(purpose).read_only(global.read_only),
         audit: audit.clone().map(|log| log as Arc<dyn CallObserver>),
+        wire: recorder.clone().map(|one| one as Arc<dyn WireObserver>),
         ..default
-    };
-    let credentials = match connection.credentials {
-        config::Credentials::ApiKey { username, key } => Credentials::ApiKey {
-            username: username.ok_or_else(|| {
-                usage(
-                    "an API key belongs to a user, and API_USERNAME is not set".to_owned(),
-                    "set API_USERNAME to the user that TRUENAS_API_KEY was made for",
-                )
-            })?,
-            key,
-        },
-        config::Credentials::Password { username, password } => {
-            Credentials::Password { username, password }
-        }
     };
     let client = Client::connect(&endpoint, &credentials, &options)
         .await
@@ -142,6 +148,7 @@ pub(super) async fn open(
         purpose,
         may_change: purpose != Purpose::Look && !global.read_only,
         audit,
+        recorder,
     })
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -15,7 +16,7 @@ use super::node::{Entry, Node, NodeValue};
 use super::set::Setting;
 use super::text::{read_source, too_many};
 use super::{hosts, sections, yaml};
-use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile, nearest};
 
 /// What to load.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +36,25 @@ pub struct LoadOptions {
 /// done with it while [`Diagnostics::has_errors`].
 #[must_use]
 pub fn load(options: &LoadOptions) -> (Option<Config>, Diagnostics) {
-    let mut problems = Diagnostics::default();
-    let source = match read_source(&options.path, "the config") {
-        Ok(source) => source,
-        Err(found) => return (None, found),
+    match read_source(&options.path, "the config") {
+        Ok(source) => load_source(&source, options),
+        Err(found) => (None, found),
+    }
+}
+
+/// As [`load`], of a text that is not in its file yet: the path only says what it is called.
+#[must_use]
+pub fn load_text(text: &str, options: &LoadOptions) -> (Option<Config>, Diagnostics) {
+    let source = SourceFile {
+        name: options.path.display().to_string(),
+        text: text.to_owned(),
     };
-    let (root, found) = yaml::parse(&source, 0..source.text.len());
+    load_source(&Arc::new(source), options)
+}
+
+fn load_source(source: &Arc<SourceFile>, options: &LoadOptions) -> (Option<Config>, Diagnostics) {
+    let mut problems = Diagnostics::default();
+    let (root, found) = yaml::parse(source, 0..source.text.len());
     problems.extend(found);
     let Some(root) = root else {
         return (None, problems);

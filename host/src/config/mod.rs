@@ -29,7 +29,7 @@ pub use environment::{
 };
 pub use fields::{FIELDS, Field, FieldKind};
 pub use hosts::{MAX_HOSTS, SPREAD, choose_hosts};
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, load, load_text};
 pub use model::{
     Config, DeviceKey, FACTS, HOST_KEYS, HostEntry, HostLogin, PluginEntry, RESERVED_SECTIONS,
     Storage, TrueNasSection, VmSpec, VmTypeInfo,

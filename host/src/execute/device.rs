@@ -55,7 +55,8 @@ pub(super) async fn create(
         Ok(((), Some(made.id)))
     };
     let look = || async { Ok(find(this, device).await?.map(|id| ((), Some(id)))) };
-    make(this, object, call, look).await
+    let made = make(this, object, call, look).await;
+    made.map_err(|error| secrets.hidden_in(error))
 }
 
 /// The id of a device with this order and these attributes that this run has made: not one that

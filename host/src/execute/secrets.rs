@@ -5,6 +5,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use super::failure::StepError;
 use crate::resolve::DesiredDevice;
 
 /// Where secrets come from.
@@ -53,6 +54,19 @@ impl Secrets {
             Ok((one.pointer.clone(), one.secret.clone(), secret))
         });
         all.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A failure without these secrets: the server may repeat what it was given.
+    pub(super) fn hidden_in(&self, error: StepError) -> StepError {
+        let all: Vec<&str> = self
+            .0
+            .iter()
+            .map(|(_, _, one)| one.expose_secret())
+            .collect();
+        match error {
+            StepError::Call(error) => StepError::Call(error.hiding(&all)),
+            other => other,
+        }
     }
 
     /// The attributes with the secrets in place.

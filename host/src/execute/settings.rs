@@ -68,7 +68,8 @@ pub(super) async fn update_device(
         device: device.name.clone(),
         id,
     };
-    change(this, object, set_attributes(this, id, update)).await?;
+    let done = change(this, object, set_attributes(this, id, update)).await;
+    done.map_err(|error| secrets.hidden_in(error))?;
     let takes_secret = |name: &&String| {
         let mut secrets = device.secrets.iter();
         secrets.any(|secret| secret.attribute() == **name)

@@ -24,6 +24,8 @@ pub struct AdoptRequest<'a> {
     pub names: &'a [String],
     /// What a name begins with.
     pub prefix: Option<&'a str>,
+    /// Words that cannot be a VM type, since a config means something else by them.
+    pub reserved: &'a [&'a str],
 }
 
 /// What has to be marked.
@@ -143,10 +145,11 @@ fn chosen<'a>(
         }
     }
     if let Some(prefix) = request.prefix {
-        let before = chosen.len();
         let fitting = observed.vms.iter().filter(|vm| vm.name.starts_with(prefix));
+        let mut fitting = fitting.peekable();
+        let none = fitting.peek().is_none();
         chosen.extend(fitting.map(|vm| (vm.name.as_str(), vm)));
-        if chosen.len() == before {
+        if none {
             problems.push(
                 Diagnostic::error(format!("no VM's name begins with `{prefix}`"))
                     .help("`tnvm list` shows the VMs that there are"),
@@ -163,27 +166,29 @@ impl AdoptRequest<'_> {
         vm: &ObservedVm,
         desired: Option<&Desired>,
     ) -> Result<Mark, Box<Diagnostic>> {
-        if let Some(mark) = vm.owner() {
-            if mark.group != self.group {
-                let problem = Diagnostic::refusal(format!("belongs to the group `{}`", mark.group));
-                let help = format!(
-                    "work on it with that group's config; to move it, give it back first: `tnvm adopt --release {} --group {}`",
-                    vm.name, mark.group
-                );
-                return Err(Box::new(problem.help(help)));
-            }
-            if self.vm_type.is_some_and(|wanted| wanted != mark.vm_type) {
-                let problem =
-                    Diagnostic::refusal(format!("is of the type `{}` already", mark.vm_type));
-                return Err(Box::new(problem.help("leave `--type` away")));
-            }
-            return Ok(mark.clone());
+        let owner = vm.owner();
+        if let Some(mark) = owner.filter(|mark| mark.group != self.group) {
+            let problem = Diagnostic::refusal(format!("belongs to the group `{}`", mark.group));
+            let help = format!(
+                "work on it with that group's config; to move it, give it back first: `tnvm adopt --release {} --group {}`",
+                vm.name, mark.group
+            );
+            return Err(Box::new(problem.help(help)));
         }
         let of_config = desired.and_then(|desired| {
             let wanted = desired.vms.iter().find(|one| one.name == vm.name)?;
             Some(wanted.vm_type.as_str())
         });
-        let vm_type = self.vm_type.or(of_config).unwrap_or_else(|| stem(&vm.name));
+        // What is marked already changes its type only when that is asked for.
+        let of_mark = owner.map(|mark| mark.vm_type.as_str());
+        let vm_type = self.vm_type.or(of_mark).or(of_config);
+        let vm_type = vm_type.unwrap_or_else(|| stem(&vm.name));
+        if self.reserved.contains(&vm_type) && of_mark != Some(vm_type) {
+            let problem = Diagnostic::refusal(format!(
+                "cannot be of the type `{vm_type}`, which is a section of every config"
+            ));
+            return Err(Box::new(problem.help("give another `--type`")));
+        }
         let mark = Mark {
             group: self.group.to_owned(),
             vm_type: vm_type.to_owned(),
@@ -216,16 +221,14 @@ fn adopt(
     problems: &mut Diagnostics,
 ) -> AdoptVm {
     let zvols = zvols(vm, &mark, desired, observed, problems);
-    let description = vm.owner().is_none().then(|| {
+    let description = (vm.owner() != Some(&mark)).then(|| {
         let text = vm.fields.get("description").and_then(|one| one.as_str());
-        let text = text.unwrap_or_default();
-        // A copy of a VM carries the mark of its source, which is not its own.
-        let own = if vm.mark.is_some() {
-            text.rsplit_once('[').map_or("", |(own, _)| own)
-        } else {
-            text
-        };
-        mark.description(own.trim_end(), false)
+        // A copy of a VM carries the mark of its source, and no protection of its own.
+        let protected = vm.owner().is_some() && vm.protected;
+        mark.description(
+            Mark::own_text(text.unwrap_or_default()).trim_end(),
+            protected,
+        )
     });
     AdoptVm {
         name: vm.name.clone(),

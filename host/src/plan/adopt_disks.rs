@@ -37,16 +37,17 @@ pub(super) fn zvols(
     let wanted = desired.and_then(|all| all.vms.iter().find(|one| one.name == vm.name));
     let by_path = named_by_path(wanted);
     let disks = disks_of(vm);
-    let is_own = |dataset: &str| own_device(observed, dataset, mark).is_some();
-    let mut names = Names::new(wanted, taken(&disks, mark, observed));
+    let before = vm.owner().filter(|owner| *owner != mark);
+    let own: Vec<&Mark> = before.into_iter().chain([mark]).collect();
+    let mut names = Names::new(wanted, taken(&disks, &own, observed));
     let mut seen = BTreeSet::new();
-    let mut zvols = Vec::new();
+    let mut zvols = of_another_type(before, observed);
     for (nth, (_, dataset)) in disks.into_iter().enumerate() {
         if by_path.contains(&dataset) || !seen.insert(dataset.clone()) {
             continue;
         }
-        let left = why_left(vm, mark, &dataset, observed);
-        if left.is_none() && is_own(&dataset) {
+        let left = why_left(vm, &own, &dataset, observed);
+        if left.is_none() && own_device(observed, &dataset, &own).is_some() {
             continue;
         }
         let device = match left {
@@ -67,6 +68,22 @@ pub(super) fn zvols(
     zvols
 }
 
+/// All zvols of a VM that gets another type: they stay the disks that they are.
+fn of_another_type(before: Option<&Mark>, observed: &Observed) -> Vec<AdoptZvol> {
+    let Some(before) = before else {
+        return Vec::new();
+    };
+    let zvols = observed.datasets.iter().filter(|(_, one)| one.is_volume);
+    let own = zvols.filter(|(_, one)| one.mark.as_ref() == Some(before));
+    own.filter_map(|(name, one)| {
+        Some(AdoptZvol {
+            dataset: name.clone(),
+            device: one.device.clone()?,
+        })
+    })
+    .collect()
+}
+
 /// The zvols that the config names by their paths, as they are.
 fn named_by_path(wanted: Option<&DesiredVm>) -> BTreeSet<String> {
     let devices = wanted.into_iter().flat_map(|vm| &vm.devices);
@@ -77,7 +94,7 @@ fn named_by_path(wanted: Option<&DesiredVm>) -> BTreeSet<String> {
 }
 
 /// Why a zvol stays whose it is.
-fn why_left(vm: &ObservedVm, mark: &Mark, dataset: &str, observed: &Observed) -> Option<String> {
+fn why_left(vm: &ObservedVm, own: &[&Mark], dataset: &str, observed: &Observed) -> Option<String> {
     let Some(found) = observed.datasets.get(dataset).filter(|one| one.is_volume) else {
         return Some("the server shows no zvol of that name".to_owned());
     };
@@ -88,26 +105,26 @@ fn why_left(vm: &ObservedVm, mark: &Mark, dataset: &str, observed: &Observed) ->
     if let Some(other) = holder {
         return Some(format!("it is also a disk of the VM `{}`", other.name));
     }
-    let other = found.mark.as_ref().filter(|other| *other != mark)?;
+    let other = found.mark.as_ref().filter(|other| !own.contains(other))?;
     Some(format!("its {MARK_PROPERTY} says that it is {other}"))
 }
 
-/// The disk that a zvol with this mark says that it is.
-fn own_device<'a>(observed: &'a Observed, dataset: &str, mark: &Mark) -> Option<&'a str> {
+/// The disk that a zvol with one of these marks says that it is.
+fn own_device<'a>(observed: &'a Observed, dataset: &str, own: &[&Mark]) -> Option<&'a str> {
     let found = observed.datasets.get(dataset)?;
-    let is_own = found.mark.as_ref() == Some(mark);
+    let is_own = found.mark.as_ref().is_some_and(|mark| own.contains(&mark));
     found.device.as_deref().filter(|_| is_own)
 }
 
 /// The disks that zvols of this VM are already.
 fn taken(
     disks: &[(&ObservedDevice, String)],
-    mark: &Mark,
+    own: &[&Mark],
     observed: &Observed,
 ) -> BTreeSet<String> {
     disks
         .iter()
-        .filter_map(|(_, dataset)| own_device(observed, dataset, mark))
+        .filter_map(|(_, dataset)| own_device(observed, dataset, own))
         .map(str::to_owned)
         .collect()
 }

@@ -53,6 +53,7 @@ fn plan(observed: &Observed, names: &[&str], prefix: Option<&str>) -> (AdoptPlan
         vm_type: None,
         names: &names,
         prefix,
+        reserved: &["storage"],
     };
     plan_adopt(&request, None, observed)
 }
@@ -188,6 +189,7 @@ fn check_names(observed: &Observed, disks: &[(&str, Option<&str>)], expected: &[
         vm_type: None,
         names: &names,
         prefix: None,
+        reserved: &[],
     };
     let (found, _) = plan_adopt(&request, Some(&wanted(disks)), observed);
     let zvols: Vec<_> = found.vms[0]
@@ -246,4 +248,68 @@ fn no_two_zvols_become_one_disk() {
         &[("x", None), ("disk1", None)],
         &[("tank/b", "disk.x")],
     );
+}
+
+#[test]
+fn a_word_that_a_config_needs_is_no_type() {
+    let observed = world(vec![vm(1, "storage01", "", &[])]);
+    let (_, problems) = plan(&observed, &["storage01"], None);
+    assert_eq!(
+        told(&problems),
+        ["cannot be of the type `storage`, which is a section of every config"]
+    );
+}
+
+#[test]
+fn a_prefix_may_fit_what_is_named_as_well() {
+    let observed = world(vec![vm(1, "web01", "", &[])]);
+    let (found, problems) = plan(&observed, &["web01"], Some("web"));
+    assert_eq!(told(&problems), [""; 0]);
+    assert_eq!(found.vms.len(), 1);
+}
+
+#[test]
+fn a_vm_of_the_group_gets_another_type_with_all_it_has() {
+    let description = "shop [tnvm:protected] [tnvm:v1:lab:web:web01]";
+    let mut observed = world(vec![vm(1, "web01", description, &["tank/a"])]);
+    observed.vms[0].protected = true;
+    let own = ObservedDataset {
+        is_volume: true,
+        mark: observed.vms[0].mark.clone(),
+        device: Some("disk.x".into()),
+        ..ObservedDataset::default()
+    };
+    let left_over = ObservedDataset {
+        device: Some("disk.y".into()),
+        ..own.clone()
+    };
+    observed.datasets = [("tank/a".to_owned(), own), ("tank/b".to_owned(), left_over)].into();
+    let names = ["web01".to_owned()];
+    let request = AdoptRequest {
+        group: "lab",
+        vm_type: Some("shop"),
+        names: &names,
+        prefix: None,
+        reserved: &[],
+    };
+    let (found, problems) = plan_adopt(&request, None, &observed);
+    assert_eq!(told(&problems), [""; 0]);
+    let one = &found.vms[0];
+    assert_eq!(
+        one.description.as_deref(),
+        Some("shop [tnvm:protected] [tnvm:v1:lab:shop:web01]")
+    );
+    let zvols: Vec<_> = one
+        .zvols
+        .iter()
+        .map(|zvol| (zvol.dataset.as_str(), zvol.device.as_str()))
+        .collect();
+    assert_eq!(zvols, [("tank/a", "disk.x"), ("tank/b", "disk.y")]);
+    let after = adopted(&found, &observed);
+    assert!(plan_adopt(&request, None, &after).0.is_empty());
+    // Half of it done, the rest follows.
+    let mut half = observed.clone();
+    half.datasets.clone_from(&after.datasets);
+    let (rest, _) = plan_adopt(&request, None, &half);
+    assert!(rest.vms[0].zvols.is_empty() && rest.vms[0].description == one.description);
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::create::{new_vm, refuse_foreign};
+use super::create::{LeftOver, new_vm, refuse_foreign};
 use super::existing::{Changed, Existing};
 use super::observed::Observed;
 use super::preflight;
-use super::removal::{Removal, by_name};
+use super::removal::{Removal, by_name, protected};
 use super::selection::Selection;
 use super::settle::settle;
-use super::step::{Plan, PlanKind, VmPlan};
+use super::step::{Plan, PlanKind, Step, VmPlan};
 use super::volume_rule::VolumeRule;
 use crate::diagnostic::Diagnostics;
 use crate::mark::Mark;
@@ -66,7 +66,11 @@ pub fn plan_apply(
         }
         let mark = mark_of(&desired.group, vm);
         vms.push(match found.get(vm.name.as_str()) {
-            None => new_vm(vm, &mark, observed, &mut problems),
+            None => {
+                let mut new = new_vm(vm, &mark, observed, LeftOver::Grows, &mut problems);
+                remove_left_overs(&mut new, vm.protect, &rule, &mut problems);
+                new
+            }
             Some(found) if found.owner() == Some(&mark) => {
                 let existing = Existing {
                     vm,
@@ -105,9 +109,32 @@ pub fn plan_apply_offline(desired: &Desired, selection: &Selection) -> (Plan, Di
         .vms
         .iter()
         .filter(|vm| selection.selects(&vm.name, &vm.vm_type))
-        .map(|vm| new_vm(vm, &mark_of(&desired.group, vm), &nothing, &mut problems))
+        .map(|vm| {
+            let mark = mark_of(&desired.group, vm);
+            new_vm(vm, &mark, &nothing, LeftOver::Grows, &mut problems)
+        })
         .collect();
     (Plan::new(&desired.group, PlanKind::Apply, vms), problems)
+}
+
+/// Zvols that an earlier VM of this name left and that no disk wants: seen now, and not only by the
+/// next plan. They go last, when the VM is whole.
+fn remove_left_overs(
+    new: &mut VmPlan,
+    protect: bool,
+    rule: &VolumeRule<'_>,
+    problems: &mut Diagnostics,
+) {
+    let steps = rule.delete_unwanted(&new.mark, &mut new.after, problems);
+    if protect && !steps.is_empty() {
+        problems.push(protected(
+            &new.name,
+            "left-over zvols of it would be removed",
+        ));
+    }
+    let start = new.steps.iter().position(|step| *step == Step::StartVm);
+    let end = start.unwrap_or(new.steps.len());
+    new.steps.splice(end..end, steps);
 }
 
 /// A pattern may choose what is wanted as well as what is there and no longer wanted.

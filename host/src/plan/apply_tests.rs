@@ -231,6 +231,7 @@ pub(super) fn world() -> Observed {
 }
 
 /// The server: it does a step as the real one would, and adds what that adds.
+#[derive(Clone)]
 pub(super) struct Server {
     pub(super) world: Observed,
     next: u64,

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plugin::Claim;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
-/// A kind of claim, as plugins write it, and its value in lower case.
+/// A kind of claim, as plugins write it, and its value, in lower case but for datasets.
 pub(super) type Key = (&'static str, String);
 
 /// Who has something now.
@@ -74,7 +74,7 @@ pub(super) fn holders(observed: &Observed) -> HashMap<Key, Vec<Holder<'_>>> {
                 note("mac", "mac", mac.to_lowercase());
             }
             if let Some(zvol) = device.zvol() {
-                note("dataset", "path", zvol.to_lowercase());
+                note("dataset", "path", zvol);
             }
         }
     }
@@ -86,7 +86,14 @@ pub(super) fn key(claim: &Claim) -> Option<Key> {
     let kind = ["tcp-port", "mac", "dataset"]
         .into_iter()
         .find(|kind| *kind == claim.kind)?;
-    Some((kind, claim.value.to_lowercase()))
+    Some((
+        kind,
+        match kind {
+            // ZFS tells `tank/A` from `tank/a`.
+            "dataset" => claim.value.clone(),
+            _ => claim.value.to_lowercase(),
+        },
+    ))
 }
 
 /// The devices of a VM that are made or changed.

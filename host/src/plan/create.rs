@@ -70,7 +70,7 @@ fn plan_vm(
         vm: vm.name.clone(),
     };
     match existing {
-        None => new_vm(vm, &mark, observed, problems),
+        None => new_vm(vm, &mark, observed, LeftOver::Stays, problems),
         Some(found) if found.owner() == Some(&mark) => {
             let steps = steps_for_existing(vm, found, &mark, observed, problems);
             vm_plan(vm, mark, Some(found.id), steps)
@@ -84,9 +84,10 @@ pub(super) fn new_vm(
     vm: &DesiredVm,
     mark: &Mark,
     observed: &Observed,
+    left_over: LeftOver,
     problems: &mut Diagnostics,
 ) -> VmPlan {
-    let steps = steps_for_new(vm, mark, observed, problems);
+    let steps = steps_for_new(vm, mark, observed, left_over, problems);
     vm_plan(vm, mark.clone(), None, steps)
 }
 
@@ -97,7 +98,7 @@ pub(super) fn refuse_foreign(
     found: &ObservedVm,
     problems: &mut Diagnostics,
 ) -> VmPlan {
-    problems.push(foreign_vm(vm, found));
+    problems.push(foreign_vm(vm, mark, found));
     vm_plan(vm, mark.clone(), Some(found.id), Vec::new())
 }
 
@@ -120,6 +121,7 @@ fn steps_for_new(
     vm: &DesiredVm,
     mark: &Mark,
     observed: &Observed,
+    left_over: LeftOver,
     problems: &mut Diagnostics,
 ) -> Vec<Step> {
     let mut steps = vec![Step::CreateVm {
@@ -130,6 +132,7 @@ fn steps_for_new(
         vm.devices.iter(),
         mark,
         observed,
+        left_over,
         problems,
     ));
     steps.extend(
@@ -173,7 +176,8 @@ fn steps_for_existing(
             }
         }
     }
-    let mut steps = volume_steps(vm, missing.iter().copied(), mark, observed, problems);
+    let missing_here = missing.iter().copied();
+    let mut steps = volume_steps(vm, missing_here, mark, observed, LeftOver::Stays, problems);
     steps.extend(
         missing
             .into_iter()
@@ -186,13 +190,23 @@ fn steps_for_existing(
     steps
 }
 
+/// What becomes of a zvol of ours that waits for its disk and is smaller than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOver {
+    /// It is not changed.
+    Stays,
+    /// It grows.
+    Grows,
+}
+
 /// Volumes to make for devices that do not exist yet. A zvol with the VM's own mark was left by a
-/// run that was stopped; it is used again if it has the size, so that running again converges.
+/// run that was stopped; it is used again, so that running again converges.
 pub(super) fn volume_steps<'a>(
     vm: &DesiredVm,
     devices: impl Iterator<Item = &'a DesiredDevice>,
     mark: &Mark,
     observed: &Observed,
+    left_over: LeftOver,
     problems: &mut Diagnostics,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -200,27 +214,29 @@ pub(super) fn volume_steps<'a>(
         let Some(volume) = &device.volume else {
             continue;
         };
-        let problem = match observed.datasets.get(&volume.dataset) {
-            None => {
-                steps.push(Step::CreateVolume {
-                    volume: volume.clone(),
-                    device: device.name.clone(),
-                });
-                continue;
+        let Some(existing) = observed.datasets.get(&volume.dataset) else {
+            steps.push(Step::CreateVolume {
+                volume: volume.clone(),
+                device: device.name.clone(),
+            });
+            continue;
+        };
+        let problem = if existing.mark.as_ref() != Some(mark) {
+            foreign_zvol(&volume.dataset, existing.mark.as_ref())
+        } else {
+            match existing.volsize {
+                Some(is) if is == volume.size => continue,
+                Some(is) if is < volume.size && left_over == LeftOver::Grows => {
+                    steps.push(Step::GrowVolume {
+                        dataset: volume.dataset.clone(),
+                        size: volume.size,
+                        before: is,
+                        device: device.name.clone(),
+                    });
+                    continue;
+                }
+                is => other_size(&volume.dataset, is.unwrap_or_default(), volume.size),
             }
-            Some(existing) if existing.mark.as_ref() != Some(mark) => Diagnostic::refusal(format!(
-                "{} exists and is not tnvm's",
-                volume.dataset
-            ))
-            .help("tnvm does not overwrite data it did not make: choose another `storage.pool_path`, or rename or remove the dataset yourself"),
-            Some(existing) if existing.volsize != Some(volume.size) => Diagnostic::refusal(format!(
-                "{} was left by an earlier run with another size ({} instead of {} bytes)",
-                volume.dataset,
-                existing.volsize.unwrap_or_default(),
-                volume.size
-            ))
-            .help("run `tnvm destroy` for this group first, or set the size back"),
-            Some(_) => continue,
         };
         problems.push(
             problem
@@ -230,6 +246,35 @@ pub(super) fn volume_steps<'a>(
         );
     }
     steps
+}
+
+fn foreign_zvol(dataset: &str, mark: Option<&Mark>) -> Diagnostic {
+    let (whose, help) = match mark {
+        None => (
+            "is not tnvm's".to_owned(),
+            "tnvm does not overwrite data it did not make: choose another `storage.pool_path`, or rename or remove the dataset yourself",
+        ),
+        Some(mark) => (
+            format!("its mark says that it is {mark}"),
+            "tnvm does not take a disk from another VM: name it with `path` if it is meant, or choose another `storage.pool_path`",
+        ),
+    };
+    Diagnostic::refusal(format!("{dataset} exists and {whose}")).help(help)
+}
+
+/// Nothing but this very zvol is in the way, and it may hold data.
+fn other_size(dataset: &str, is: u64, wanted: u64) -> Diagnostic {
+    let help = if is < wanted {
+        format!("`tnvm apply` makes it larger; or set the size to {is} bytes to use it as it is")
+    } else {
+        format!(
+            "set the size to {is} bytes to use it; if nobody needs its data, remove exactly this zvol on the server (`zfs destroy {dataset}`), and it is made anew"
+        )
+    };
+    Diagnostic::refusal(format!(
+        "{dataset} was made for this disk before and has another size ({is} instead of {wanted} bytes)"
+    ))
+    .help(help)
 }
 
 /// The device is there and its zvol is not: making an empty one in its place would hide a loss.
@@ -269,19 +314,36 @@ fn warn_of_changed_fields(vm: &DesiredVm, found: &ObservedVm, problems: &mut Dia
     }
 }
 
-fn foreign_vm(vm: &DesiredVm, found: &ObservedVm) -> Diagnostic {
-    let whose = match &found.mark {
-        None => "is not tnvm's".to_owned(),
-        Some(mark) if mark.vm != found.name => {
-            format!("is a copy of `{}`, made outside tnvm", mark.vm)
-        }
-        Some(mark) => format!("belongs to `{}` of group `{}`", mark.vm_type, mark.group),
+fn foreign_vm(vm: &DesiredVm, wanted: &Mark, found: &ObservedVm) -> Diagnostic {
+    let (whose, help) = match &found.mark {
+        None => (
+            "is not tnvm's".to_owned(),
+            format!("`tnvm adopt {}` makes it the group's, if it is meant; else rename the VM type, or rename or remove that VM yourself: tnvm does not touch what it did not make", vm.name),
+        ),
+        Some(mark) if mark.vm != found.name => (
+            format!("is a copy of `{}`, made outside tnvm", mark.vm),
+            "rename the VM type, or rename or remove that VM yourself; tnvm does not touch what it did not make".to_owned(),
+        ),
+        Some(mark) if mark.group == wanted.group => (
+            format!("its mark says that it is of the type `{}`", mark.vm_type),
+            format!(
+                "if it is to be of the type `{0}` now, `tnvm adopt {1} --type {0}` says so; else give it another name",
+                wanted.vm_type, vm.name
+            ),
+        ),
+        Some(mark) => (
+            format!("its mark says that it is of the group `{}`", mark.group),
+            format!(
+                "if this group was called `{0}` before, go on with `--group {0}`, or `group: {0}` in the config; to move the VM here, `tnvm adopt --release {1} --group {0}`, then `tnvm adopt {1}`",
+                mark.group, vm.name
+            ),
+        ),
     };
     Diagnostic::refusal(format!(
         "a VM named `{}` exists (id {}) and {whose}",
         vm.name, found.id
     ))
-    .help("rename the VM type, or rename or remove that VM yourself; tnvm does not touch what it did not make")
+    .help(help)
     .at(vm.origin.clone())
     .vm(&vm.name)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::apply::ApplyOptions;
-use super::create::{refuse_lost_zvol, volume_steps};
+use super::create::{LeftOver, refuse_lost_zvol, volume_steps};
 use super::defaults::with_defaults;
 use super::effects::{self, Of};
 use super::observed::{Observed, ObservedDevice, ObservedVm, PowerState};
@@ -72,6 +72,7 @@ impl Existing<'_> {
             missing.iter().copied(),
             self.mark,
             self.observed,
+            LeftOver::Grows,
             problems,
         );
         let pending = changes.iter().any(|one| one.effect == Effect::NextStart);
@@ -246,6 +247,7 @@ impl Existing<'_> {
         let kind = static_kind(is.kind());
         let mut before = Map::new();
         let mut changed = Vec::new();
+        let mut nulls = Map::new();
         let mut note = |attribute: &str, from: Value, to: Value, effect: Effect| {
             changes.push(Change {
                 device: Some(device.name.clone()),
@@ -259,6 +261,10 @@ impl Existing<'_> {
         for (attribute, from, to) in differences(device, is) {
             let effect = self.effect(Of::Device(kind), &attribute);
             before.insert(attribute.clone(), from.clone());
+            if to.is_null() {
+                // Left out so far, and now to be sent.
+                nulls.insert(attribute.clone(), Value::Null);
+            }
             note(&attribute, from, to, effect);
         }
         for attribute in self.changed_secrets(device, is) {
@@ -275,9 +281,11 @@ impl Existing<'_> {
                 note("order", is.order.into(), device.order.into(), effect);
             }
         }
-        (!changed.is_empty()).then(|| Step::UpdateDevice {
+        let mut device = device.clone();
+        device.attributes.extend(nulls);
+        (!changed.is_empty()).then_some(Step::UpdateDevice {
             id: is.id,
-            device: device.clone(),
+            device,
             changed,
             before,
             order_before,

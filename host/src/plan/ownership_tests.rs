@@ -166,3 +166,101 @@ fn a_zvol_of_a_vm_that_lost_its_mark_is_left_alone() {
     let owners: Vec<_> = server.world.marks("lab").into_iter().cloned().collect();
     assert_eq!(owners, [mark("web", "web01"), mark("web", "web02")]);
 }
+
+/// `web01` with the disks a and b, taken away by hand: both zvols are left.
+fn left_over() -> Server {
+    let parts = [("a", 1), ("b", 2)].map(|(name, gib)| Part::Disk { name, gib });
+    let mut server = applied(&desired(&[("web", "web01", sketch(parts.to_vec()))]));
+    server.world.vms.retain(|vm| vm.name != "web01");
+    server
+}
+
+#[test]
+fn what_an_earlier_vm_left_goes_with_the_apply_that_makes_it_again() {
+    let mut server = left_over();
+    let plan = converge(&mut server, &desired(&[("web", "web01", one_disk())]));
+    assert_eq!(
+        words(&plan, "web01"),
+        [
+            "create VM",
+            "create disk.a",
+            "delete tank/web01-disk1",
+            "start"
+        ]
+    );
+    let mut wanted = one_disk();
+    wanted.protect = true;
+    let (_, problems) = apply(&desired(&[("web", "web01", wanted)]), &left_over().world);
+    assert!(
+        errors(&problems)[0].starts_with("is protected"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_left_over_zvol_grows_and_one_that_is_too_large_is_named_with_what_to_do() {
+    let wanted = |gib| desired(&[("web", "web01", sketch(vec![Part::Disk { name: "b", gib }]))]);
+    let mut server = left_over();
+    server.world.datasets.remove("tank/web01-disk0");
+    let plan = converge(&mut server.clone(), &wanted(3));
+    assert_eq!(
+        words(&plan, "web01"),
+        [
+            "create VM",
+            "grow tank/web01-disk1 to 3221225472",
+            "create disk.b",
+            "start"
+        ]
+    );
+    let helps = |problems: &Diagnostics| {
+        let errors = problems.iter().filter(|one| one.refusal);
+        errors
+            .map(|one| one.help.clone().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let (_, problems) = apply(&wanted(1), &server.world);
+    assert!(
+        helps(&problems)[0].contains("`zfs destroy tank/web01-disk1`"),
+        "{problems:?}"
+    );
+    // `create` changes nothing that is there.
+    let (_, problems) = plan_create(&wanted(3), &server.world);
+    assert!(
+        helps(&problems)[0].starts_with("`tnvm apply` makes it larger"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_vm_of_another_type_or_group_is_told_with_what_its_mark_says() {
+    let group = |group: &str, vm_type: &str| {
+        let mut wanted = desired(&[(vm_type, "web01", one_disk())]);
+        group.clone_into(&mut wanted.group);
+        wanted
+    };
+    let server = applied(&group("lab", "web"));
+    for (wanted, says, help) in [
+        (
+            group("lab", "shop"),
+            "its mark says that it is of the type `web`",
+            "`tnvm adopt web01 --type shop`",
+        ),
+        (
+            group("home", "web"),
+            "its mark says that it is of the group `lab`",
+            "`--group lab`",
+        ),
+    ] {
+        for problems in [
+            apply(&wanted, &server.world).1,
+            plan_create(&wanted, &server.world).1,
+        ] {
+            let found = problems.iter().find(|one| one.message.contains(says));
+            let found = found.unwrap_or_else(|| panic!("{problems:?}"));
+            assert!(
+                found.refusal && found.help.as_ref().unwrap().contains(help),
+                "{found:?}"
+            );
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! The server keeps no name for a device, so tnvm recognises one by what it says. Never pairs
 //! devices of different types, and never one device twice.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::observed::ObservedDevice;
 use crate::resolve::DesiredDevice;
@@ -47,9 +47,11 @@ pub(super) fn pair_all<'a>(
     let mut free: Vec<&ObservedDevice> = observed.iter().collect();
     let mut standings = vec![Standing::Missing; desired.len()];
     // Strictest first, so that a changed device never takes an unchanged one's place.
-    let tests: [fn(&DesiredDevice, &ObservedDevice) -> bool; 4] = [
+    let tests: [fn(&DesiredDevice, &ObservedDevice) -> bool; 5] = [
+        // A NIC whose MAC is left to the server says the same as any other.
+        |desired, observed| says_the_same(desired, observed) && is_the_same(desired, observed),
         |desired, observed| says_the_same(desired, observed),
-        |desired, observed| identity(desired) == observed_identity(observed),
+        |desired, observed| is_the_same(desired, observed),
         |desired, observed| may_change_identity(desired) && Some(desired.order) == observed.order,
         |desired, _| may_change_identity(desired),
     ];
@@ -63,7 +65,7 @@ pub(super) fn pair_all<'a>(
                 .position(|candidate| kind(device) == candidate.kind() && test(device, candidate));
             if let Some(position) = found {
                 let taken = free.remove(position);
-                *standing = if pass == 0 {
+                *standing = if pass <= 1 {
                     Standing::Same(taken)
                 } else {
                     Standing::Different(taken)
@@ -74,37 +76,51 @@ pub(super) fn pair_all<'a>(
     (standings, free)
 }
 
-/// The attributes in which an existing device differs: name, what it is, what it should be.
+/// Attributes that a plugin leaves out where the config does not say them, by the type of the
+/// device. The server has null then (`vm.device.create`, all versions).
+const LEFT_OUT: [(&str, &str); 2] = [
+    ("DISK", "logical_sectorsize"),
+    ("DISK", "physical_sectorsize"),
+];
+
+/// The attributes in which an existing device differs: name, what it is, what it should be. What
+/// was said once, or set by hand, and is said no more is to be as at creation.
 #[must_use]
 pub(super) fn differences(
     desired: &DesiredDevice,
     observed: &ObservedDevice,
 ) -> Vec<(String, Value, Value)> {
-    desired
-        .attributes
+    let wanted = desired.attributes.iter().filter(|(name, wanted)| {
+        !is_secret(desired, name) && !wanted.is_null() && name.as_str() != "dtype"
+    });
+    let said = |name: &str| {
+        desired
+            .attributes
+            .get(name)
+            .is_some_and(|one| !one.is_null())
+    };
+    let left_out = LEFT_OUT
         .iter()
-        .filter(|(name, wanted)| {
-            !is_secret(desired, name) && !wanted.is_null() && name.as_str() != "dtype"
-        })
-        .filter_map(|(name, wanted)| {
-            let is = observed
-                .attributes
-                .get(name)
-                .cloned()
-                .unwrap_or(Value::Null);
-            (!same_value(&is, wanted)).then(|| (name.clone(), is, wanted.clone()))
-        })
-        .collect()
+        .filter(|(of, name)| kind(desired) == Some(*of) && !said(name));
+    let all = wanted
+        .map(|(name, wanted)| (name.as_str(), wanted))
+        .chain(left_out.map(|(_, name)| (*name, &Value::Null)));
+    all.filter_map(|(name, wanted)| {
+        let is = observed.attributes.get(name).unwrap_or(&Value::Null);
+        (!same_value(name, is, wanted)).then(|| (name.to_owned(), is.clone(), wanted.clone()))
+    })
+    .collect()
 }
 
 fn says_the_same(desired: &DesiredDevice, observed: &ObservedDevice) -> bool {
     differences(desired, observed).is_empty()
 }
 
-/// MAC addresses come back lower-case from 26 on, as they were sent before.
-fn same_value(is: &Value, wanted: &Value) -> bool {
+/// MAC addresses come back lower-case from 26 on, as they were sent before. Names of files, zvols
+/// and interfaces differ by their case.
+fn same_value(name: &str, is: &Value, wanted: &Value) -> bool {
     match (is.as_str(), wanted.as_str()) {
-        (Some(is), Some(wanted)) => is.eq_ignore_ascii_case(wanted),
+        (Some(is), Some(wanted)) if name == "mac" => is.eq_ignore_ascii_case(wanted),
         _ => is == wanted,
     }
 }
@@ -129,19 +145,21 @@ fn may_change_identity(device: &DesiredDevice) -> bool {
     matches!(kind(device), Some("NIC" | "DISPLAY" | "CDROM"))
 }
 
-fn identity(device: &DesiredDevice) -> Option<&Value> {
-    identity_in(&device.attributes)
+fn is_the_same(desired: &DesiredDevice, observed: &ObservedDevice) -> bool {
+    match (
+        identity(&desired.attributes),
+        identity(&observed.attributes),
+    ) {
+        (Some((name, wanted)), Some((of, is))) => name == of && same_value(name, is, wanted),
+        (wanted, is) => wanted.is_none() && is.is_none(),
+    }
 }
 
-fn observed_identity(device: &ObservedDevice) -> Option<&Value> {
-    identity_in(&device.attributes)
-}
-
-fn identity_in(attributes: &serde_json::Map<String, Value>) -> Option<&Value> {
-    IDENTIFYING
+fn identity(attributes: &Map<String, Value>) -> Option<(&'static str, &Value)> {
+    let mut found = IDENTIFYING
         .iter()
-        .find_map(|name| attributes.get(*name))
-        .filter(|value| !value.is_null())
+        .filter_map(|name| Some((*name, attributes.get(*name)?)));
+    found.find(|(_, value)| !value.is_null())
 }
 
 #[cfg(test)]
@@ -194,6 +212,64 @@ mod tests {
             });
             let is = observed(1, json!({"dtype": "X", "auth": {"password": "hush"}}), 1);
             assert_eq!(differences(&wanted, &is), [], "{pointer}");
+        }
+    }
+
+    #[test]
+    fn only_macs_are_the_same_in_another_case() {
+        for (wanted, is, differs) in [
+            (
+                json!({"dtype": "CDROM", "path": "/mnt/t/A.iso"}),
+                json!({"path": "/mnt/t/a.iso"}),
+                true,
+            ),
+            (
+                json!({"dtype": "NIC", "nic_attach": "BR0"}),
+                json!({"nic_attach": "br0"}),
+                true,
+            ),
+            (
+                json!({"dtype": "NIC", "mac": "AA"}),
+                json!({"mac": "aa"}),
+                false,
+            ),
+        ] {
+            let found = differences(&desired(wanted.clone(), 1), &observed(1, is, 1));
+            assert_eq!(!found.is_empty(), differs, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn sector_sizes_that_are_said_no_more_go_back() {
+        let wanted = desired(json!({"dtype": "DISK", "path": "a"}), 1);
+        let sizes = json!({"dtype": "DISK", "path": "a", "logical_sectorsize": 512, "physical_sectorsize": 4096});
+        let is = observed(1, sizes, 1);
+        assert_eq!(
+            differences(&wanted, &is),
+            [
+                ("logical_sectorsize".to_owned(), json!(512), Value::Null),
+                ("physical_sectorsize".to_owned(), json!(4096), Value::Null),
+            ]
+        );
+        let none = json!({"dtype": "DISK", "path": "a", "logical_sectorsize": null});
+        assert_eq!(differences(&wanted, &observed(1, none, 1)), []);
+        let other = desired(json!({"dtype": "RAW", "path": "a"}), 1);
+        assert_eq!(differences(&other, &is), []);
+    }
+
+    #[test]
+    fn a_nic_whose_mac_is_the_servers_takes_no_other_ones_place() {
+        let nic = |mac: Value| json!({"dtype": "NIC", "nic_attach": "br0", "mac": mac});
+        let wanted = [desired(nic(Value::Null), 3), desired(nic(json!("M2")), 4)];
+        for stored in [Value::Null, json!("m1")] {
+            let is = [
+                observed(1, nic(json!("m2")), 4),
+                observed(2, nic(stored), 3),
+            ];
+            assert_eq!(
+                pair(&wanted, &is),
+                [Standing::Same(&is[1]), Standing::Same(&is[0])]
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::claims;
-use super::observed::Observed;
+use super::observed::{Observed, zvol_of};
 use super::step::{Plan, Step};
 use super::totals::is_thin;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -104,6 +104,9 @@ fn check_device(
                 ))
             }),
         Some("CDROM") => text("path").and_then(|path| cdrom_problem(path, observed)),
+        Some("DISK") => text("path")
+            .and_then(zvol_of)
+            .and_then(|zvol| disk_problem(&zvol, device, observed)),
         _ => None,
     };
     if let Some(problem) = problem {
@@ -114,6 +117,39 @@ fn check_device(
                 .device(&device.name),
         );
     }
+}
+
+/// `vm.device.create` wants a zvol that exists, and `vm.start` one that can be written (all
+/// versions). A replicated zvol is read-only.
+fn disk_problem(zvol: &str, device: &DesiredDevice, observed: &Observed) -> Option<Diagnostic> {
+    let Some(found) = observed.datasets.get(zvol) else {
+        // One that the plan makes is not there yet.
+        return device.volume.is_none().then(|| {
+            let zvols = observed.datasets.iter().filter(|(_, one)| one.is_volume);
+            let near = nearest(zvol, zvols.map(|(name, _)| name.as_str()));
+            let help = match near.first() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write `size` to have one made, or name one that exists".to_owned(),
+            };
+            Diagnostic::error(format!("the server has no zvol {zvol}")).help(help)
+        });
+    };
+    if !found.is_volume {
+        return Some(
+            Diagnostic::error(format!("{zvol} is no zvol, so no disk can be on it"))
+                .help("name a zvol"),
+        );
+    }
+    if found.locked {
+        return Some(
+            Diagnostic::error(format!("the zvol {zvol} is locked"))
+                .help("unlock it on the server first"),
+        );
+    }
+    found.read_only.then(|| {
+        Diagnostic::error(format!("the zvol {zvol} is read-only"))
+            .help("set its `readonly` property to off, as for a replica that goes into service")
+    })
 }
 
 fn cdrom_problem(path: &str, observed: &Observed) -> Option<Diagnostic> {

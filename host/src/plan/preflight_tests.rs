@@ -1,6 +1,7 @@
 //! What would fail on the server, found before.
 
 use super::apply_tests::{Part, Sketch, applied, apply, desired, errors, sketch};
+use crate::plan::ObservedDataset;
 use crate::resolve::Desired;
 
 const GIB: u64 = 1 << 30;
@@ -41,4 +42,39 @@ fn growth_counts_where_space_is_short() {
         errors(&problems),
         ["the thick zvols need 600.0 GiB together, and tank has 500.0 GiB free"]
     );
+}
+
+#[test]
+fn a_disk_on_a_zvol_that_cannot_be_used_is_told_before() {
+    let mut wanted = desired(&[("web", "web01", disk(1))]);
+    let device = &mut wanted.vms[0].devices[0];
+    device.volume = None;
+    let path = "/dev/zvol/tank/golden".into();
+    device.attributes.insert("path".into(), path);
+    let server = applied(&desired(&[]));
+    let check = |change: &dyn Fn(&mut ObservedDataset), expected: &[&str]| {
+        let mut world = server.world.clone();
+        let mut zvol = ObservedDataset {
+            is_volume: true,
+            ..ObservedDataset::default()
+        };
+        change(&mut zvol);
+        world.datasets.insert("tank/golden".into(), zvol);
+        assert_eq!(errors(&apply(&wanted, &world).1), expected);
+    };
+    check(&|_| {}, &[]);
+    check(
+        &|zvol| zvol.locked = true,
+        &["the zvol tank/golden is locked"],
+    );
+    check(
+        &|zvol| zvol.read_only = true,
+        &["the zvol tank/golden is read-only"],
+    );
+    check(
+        &|zvol| zvol.is_volume = false,
+        &["tank/golden is no zvol, so no disk can be on it"],
+    );
+    let (_, problems) = apply(&wanted, &server.world);
+    assert_eq!(errors(&problems), ["the server has no zvol tank/golden"]);
 }

@@ -305,14 +305,15 @@ fn waiting(plan: &PlanView) -> Option<String> {
                 .any(|one| one.effect == Effect::NextStart)
     };
     let count = plan.vms.iter().filter(waits).count();
-    let (vms, keep) = if count == 1 {
-        ("VM runs", "its next start")
-    } else {
-        ("VMs run", "their next start")
+    let vms = match count {
+        0 => return None,
+        1 => "1 VM runs on with the old settings until its next start".to_owned(),
+        _ => format!("{count} VMs run on with the old settings until their next start"),
     };
-    (count > 0).then(|| {
-        format!("{count} {vms} on with the old settings until {keep}; `--restart` restarts now.")
-    })
+    // It cannot be made up for: what the server has stored is no difference to the next plan.
+    Some(format!(
+        "{vms}, unless this is applied with `--restart`; once it is applied, only a stop and a start bring them."
+    ))
 }
 
 fn keep(text: String) -> Line {

@@ -85,6 +85,9 @@ pub enum SavedPlanError {
         /// Who answers.
         this: String,
     },
+    /// The server does not say which machine it is.
+    #[error("it was made for one machine, and this account may not ask which machine this is")]
+    UnknownHost,
     /// The server is no longer as it was.
     #[error("the server is no longer as it was when the plan was made at {created}: {what}")]
     Stale {
@@ -105,6 +108,9 @@ impl SavedPlanError {
             Self::Edited => "change the config instead, and plan again with `tnvm plan --out FILE`",
             Self::OtherHost { .. } => {
                 "connect to the server that it is for, or plan again for this one"
+            }
+            Self::UnknownHost => {
+                "apply it with an account that may ask (`system.host_id`), as it was made, or plan again with this one"
             }
             Self::Stale { .. } => "plan again with `tnvm plan --out FILE`, and look at it anew",
         }
@@ -355,16 +361,24 @@ mod tests {
         let part = part(None);
         let check = |host: HostIdentity| part.check_host("then", &host);
         assert_eq!(check(host(Some("a"), "renamed", "25.10.7")), Ok(()));
-        assert_eq!(check(host(None, "nas", "25.10.7")), Ok(()));
+        // Whoever has its name may be another one.
+        let unknown = check(host(None, "nas", "25.10.7"));
+        assert_eq!(unknown, Err(SavedPlanError::UnknownHost));
         for other in [
             host(Some("b"), "nas", "25.10.7"),
-            host(None, "nas2", "25.10.7"),
+            host(Some("b"), "nas2", "25.10.7"),
         ] {
             let checked = check(other);
             assert!(
                 matches!(checked, Err(SavedPlanError::OtherHost { .. })),
                 "{checked:?}"
             );
+        }
+        let mut nameless = part.clone();
+        nameless.host.host_id = None;
+        for (hostname, same) in [("nas", true), ("nas2", false)] {
+            let checked = nameless.check_host("then", &host(Some("b"), hostname, "25.10.7"));
+            assert_eq!(checked.is_ok(), same, "{checked:?}");
         }
         let updated = check(host(Some("a"), "nas", "26.0.0"));
         assert!(

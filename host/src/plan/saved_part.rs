@@ -69,7 +69,9 @@ impl SavedPart {
         let made_for = &self.host;
         let same = match (&made_for.host_id, &this.host_id) {
             (Some(one), Some(two)) => one == two,
-            _ => made_for.hostname == this.hostname && made_for.endpoint == this.endpoint,
+            // A machine that is known cannot be told from one that says nothing of itself.
+            (Some(_), None) => return Err(SavedPlanError::UnknownHost),
+            (None, _) => made_for.hostname == this.hostname && made_for.endpoint == this.endpoint,
         };
         if !same {
             let name = |host: &HostIdentity| format!("{} at {}", host.hostname, host.endpoint);

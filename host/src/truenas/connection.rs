@@ -24,6 +24,7 @@ use super::options::ConnectOptions;
 use super::stats::Counters;
 use super::task::{Command, Gone, Shared, Task};
 use super::timeouts;
+use super::wire::Tap;
 
 /// One connection, logged in or not.
 #[derive(Debug)]
@@ -56,6 +57,10 @@ impl Connection {
         let (done_sender, done) = watch::channel(());
         let shared = Arc::new(Shared {
             counters,
+            tap: options
+                .wire
+                .as_ref()
+                .map(|observer| Tap::new(observer, protocol.path())),
             ..Shared::default()
         });
         let task = Task::new(socket, protocol, receiver, Arc::clone(&shared), done_sender);

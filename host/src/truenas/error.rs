@@ -242,6 +242,26 @@ impl CallError {
         })
     }
 
+    /// The same error with these texts hidden: the server may repeat what it was given. Texts of
+    /// fewer than four characters stay, as they occur by chance.
+    #[must_use]
+    pub fn hiding(mut self, secrets: &[&str]) -> Self {
+        if let Self::Refused(error)
+        | Self::NotFound(error)
+        | Self::Busy(error)
+        | Self::NotAuthorized(error)
+        | Self::RateLimited(error) = &mut self
+        {
+            let messages = error.fields.iter_mut().map(|field| &mut field.message);
+            for text in messages.chain([&mut error.reason]) {
+                for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+                    *text = text.replace(secret, "(secret)");
+                }
+            }
+        }
+        self
+    }
+
     pub(super) fn protocol(method: Method, message: impl Into<String>) -> Self {
         Self::Protocol {
             method,
@@ -521,6 +541,20 @@ mod tests {
     fn the_errno_in_front_of_the_text_is_dropped() {
         assert_eq!(without_errno("[EFAULT] VM is running"), "VM is running");
         assert_eq!(without_errno("[not an errno] text"), "[not an errno] text");
+    }
+
+    #[test]
+    fn a_secret_that_the_server_repeats_is_hidden() {
+        let error = classified(
+            json!({"code": -32602, "message": "Invalid params", "data": {
+            "error": 22, "reason": "x: Hunter22", "extra": [["password", "not Hunter22 again", 22]]}}),
+        );
+        let shown = format!("{:?}", error.hiding(&["Hunter22", "x"]));
+        assert!(
+            !shown.contains("Hunter22") && shown.contains("x: (secret)"),
+            "{shown}"
+        );
+        assert!(shown.contains("not (secret) again"), "{shown}");
     }
 
     #[test]

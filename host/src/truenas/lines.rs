@@ -137,6 +137,7 @@ impl Lines {
         loop {
             let seat = match lane {
                 Lane::Usual => self.seat(method).await?,
+                // It has a lane of its own at every connection, and so waits for no turn.
                 Lane::Urgent => self.any(method).await?,
             };
             let result = seat.connection.call_in(lane, method, params).await;
@@ -149,8 +150,8 @@ impl Lines {
         }
     }
 
-    /// The line for a call that is followed after its answer: asked for job events already, unless the
-    /// server refuses them. They only save time; jobs are looked up anyway.
+    /// The line for a call that is followed after its answer: asked for job events already. Where
+    /// they cannot be had, the job is looked up now and then.
     pub(super) async fn line_with_events(
         self: &Arc<Self>,
         method: Method,
@@ -158,7 +159,7 @@ impl Lines {
         let line = Arc::clone(&self.any(method).await?.line);
         match line.want_events().await {
             Err(error) if error.is_final_loss() => return Err(error),
-            Err(error) => tracing::debug!(%error, "no job events, jobs are looked up now and then"),
+            Err(error) => tracing::debug!(%error, line = line.number, "no job events on this line"),
             Ok(()) => {}
         }
         Ok(line)

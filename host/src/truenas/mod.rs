@@ -15,6 +15,8 @@ mod endpoint;
 mod error;
 mod fingerprint;
 mod frame;
+#[cfg(test)]
+mod fuzz_tests;
 mod jobs;
 mod lane;
 mod limits;
@@ -45,6 +47,7 @@ mod task;
 mod timeouts;
 mod tls;
 mod transport;
+mod wire;
 
 pub use crate::release::Version;
 pub use allowed::{Allowed, Forbidden, Purpose};
@@ -70,3 +73,4 @@ pub use scram::ScramError;
 pub use session::ServerInfo;
 pub use stats::CallStats;
 pub use transport::{Certificate, Transport, Trusted};
+pub use wire::{Direction, WireObserver};

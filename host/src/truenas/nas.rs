@@ -173,6 +173,11 @@ impl Nas {
         }
     }
 
+    /// Forgets what it was asked.
+    pub(super) fn forget(&self) {
+        self.seen.lock().expect("no panic").clear();
+    }
+
     /// On which connections this method was called, in order.
     pub(super) fn calls(&self, method: &str) -> Vec<usize> {
         let seen = self.seen.lock().expect("no panic");

@@ -11,6 +11,7 @@ use super::limits;
 use super::login::KeyLogin;
 use super::observer::CallObserver;
 use super::otp::OtpSource;
+use super::wire::WireObserver;
 
 /// How a connection is to be made. The default: verified TLS, waiting as the table of methods
 /// says, and nothing that changes the server: who wants to change something says so.
@@ -41,6 +42,8 @@ pub struct ConnectOptions {
     pub allowed: Allowed,
     /// Is told of every mutating call.
     pub audit: Option<Arc<dyn CallObserver>>,
+    /// Is told of every frame.
+    pub wire: Option<Arc<dyn WireObserver>>,
 }
 
 impl Default for ConnectOptions {
@@ -56,6 +59,7 @@ impl Default for ConnectOptions {
             jitter: Jitter::default(),
             allowed: Allowed::default(),
             audit: None,
+            wire: None,
         }
     }
 }

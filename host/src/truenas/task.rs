@@ -20,6 +20,7 @@ use super::loss::DisconnectReason;
 use super::pending::{Pending, Unknown};
 use super::stats::Counters;
 use super::timeouts;
+use super::wire::{Direction, Tap};
 
 /// What the server answered, or why it did not.
 pub(super) type Outcome = Result<Result<Value, ErrorObject>, Gone>;
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) jobs: Arc<JobBoard>,
     /// Set once the connection has ended.
     pub(super) end: OnceLock<DisconnectReason>,
+    /// Who sees every frame, if anybody.
+    pub(super) tap: Option<Tap>,
 }
 
 pub(super) struct Task<S> {
@@ -159,6 +162,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), DisconnectReason> {
+        if let (Some(tap), Message::Text(text)) = (&self.shared.tap, &message) {
+            tap.frame(Direction::ToServer, text);
+        }
         match timeout(timeouts::WRITE, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(reason(&error)),
@@ -177,6 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             Some(Err(error)) => Err(reason(&error)),
             Some(Ok(Message::Text(text))) => {
                 self.shared.counters.received(text.len());
+                if let Some(tap) = &self.shared.tap {
+                    tap.frame(Direction::FromServer, &text);
+                }
                 self.frame(self.protocol.classify(&text));
                 Ok(())
             }
@@ -244,6 +253,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             drop(waiter.send(Err(Gone { why, sent: true })));
         }
         self.shared.jobs.close();
+        if let Some(tap) = &self.shared.tap {
+            tap.closed(&why);
+        }
         // A courtesy: the server forgets the session sooner. Nobody waits for it for long.
         let goodbye = async {
             if self.socket.close(None).await.is_ok() {

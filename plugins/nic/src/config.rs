@@ -18,7 +18,8 @@ pub struct Network {
     #[schemars(length(min = 1))]
     pub bridge: String,
     /// The MAC address; by default one derived from the group, the VM and this interface's name.
-    /// All VMs of a type share this value: write it under `vms` for one VM.
+    /// All VMs of a type share this value: write it under `vms` for one VM. `server` leaves it to
+    /// the server, which up to 25.10 gives the guest another one at every start.
     #[serde(default)]
     pub mac: Option<String>,
     /// What the guest sees: VIRTIO (fast, the default) or E1000 (needs no driver).

@@ -97,8 +97,8 @@ fn plan_nic(
             "type": network.nic_type,
             "trust_guest_rx_filters": network.trust_guest_rx_filters,
         }))
-        .set("nic_attach", bridge)
-        .set("mac", mac.to_string());
+        .over(json!({ "mac": mac.map(|mac| mac.to_string()) }))
+        .set("nic_attach", bridge);
     if attributes.get("trust_guest_rx_filters") == Some(&Value::Bool(true))
         && attributes.text("type") != Some("VIRTIO")
     {
@@ -117,18 +117,33 @@ fn plan_nic(
         Some(_) => network.pointer(&[name], "mac"),
         None => pointer(&[name]),
     };
-    Ok(Device::new(name, attributes)
-        .boot_order(order)
-        .claim("mac", mac, place))
+    let device = Device::new(name, attributes).boot_order(order);
+    Ok(match mac {
+        Some(mac) => device.claim("mac", mac, place),
+        None => device,
+    })
 }
 
-/// The address is always sent: up to 25.10 a NIC stored without one gets another at every start.
-fn mac(request: &Request<Networks>, name: &str, network: &Short<Network>) -> Result<Mac, Problem> {
-    match &network.mac {
-        Some(text) => text.parse().map_err(|reason: String| {
+/// The `mac` that leaves the address to the server.
+const BY_SERVER: &str = "server";
+
+/// The address is sent unless the config says otherwise: up to 25.10 a NIC stored without one gets
+/// another at every start; 26 and newer store one of their own.
+fn mac(
+    request: &Request<Networks>,
+    name: &str,
+    network: &Short<Network>,
+) -> Result<Option<Mac>, Problem> {
+    match network.mac.as_deref() {
+        Some(BY_SERVER) => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|reason: String| {
             Problem::config(network.pointer(&[name], "mac"), reason)
                 .help("Remove `mac` to have one derived that never changes.")
         }),
-        None => Ok(Mac::derived(&request.vm.group, &request.vm.name, name)),
+        None => Ok(Some(Mac::derived(
+            &request.vm.group,
+            &request.vm.name,
+            name,
+        ))),
     }
 }

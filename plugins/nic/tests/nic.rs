@@ -67,6 +67,17 @@ fn a_chosen_mac_is_brought_to_the_servers_spelling() {
 }
 
 #[test]
+fn a_mac_that_is_left_to_the_server_is_neither_sent_nor_claimed() {
+    let config = json!({"lan": {"bridge": "br0", "mac": "server"}});
+    let devices = nics(config).devices::<NicPlugin>();
+    assert_eq!(
+        attributes(&devices[0]),
+        json!({"dtype": "NIC", "type": "VIRTIO", "trust_guest_rx_filters": false, "nic_attach": "br0"})
+    );
+    assert!(devices[0].claims.is_empty());
+}
+
+#[test]
 fn mistakes_are_found_where_they_are() {
     check_error(json!({"a": ""}), "/a", "no bridge");
     check_error(json!({"a": {"bridge": " "}}), "/a/bridge", "no bridge");

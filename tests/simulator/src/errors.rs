@@ -233,6 +233,10 @@ impl Failure {
                 "VALIDATION",
                 complaints.first().map_or(EINVAL, |complaint| complaint.2),
             ),
+            // Recorded on 26.0.0-BETA.3 and 27: an exception of another kind has none.
+            Self::Exception { .. } => {
+                return json!({"repr": self.repr(), "type": self.class(), "errno": null, "extra": null});
+            }
             other => (other.class(), other.outer_errno()),
         };
         json!({"repr": self.repr(), "type": kind, "errno": errno, "extra": self.extra()})

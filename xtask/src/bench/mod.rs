@@ -4,7 +4,7 @@ mod look;
 mod plan;
 mod plugins;
 mod provision;
-mod sampled;
+pub(crate) mod sampled;
 mod table;
 
 use std::path::{Path, PathBuf};

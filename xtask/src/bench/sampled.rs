@@ -8,20 +8,20 @@ use anyhow::{Context, bail};
 use crate::shell;
 
 /// What a run took.
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// From start to end.
-    pub(super) wall: Duration,
+    pub(crate) wall: Duration,
     /// The most resident memory seen, in KiB; 0 where the system does not tell (not Linux).
-    pub(super) peak_kib: u64,
+    pub(crate) peak_kib: u64,
     /// Standard output.
-    pub(super) stdout: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
 }
 
 /// Runs a command to its end and samples it.
 ///
 /// # Errors
 /// When it cannot be run or fails.
-pub(super) fn run(command: &mut Command) -> anyhow::Result<Sample> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Sample> {
     let began = Instant::now();
     let mut child = command
         .stdout(Stdio::piped())

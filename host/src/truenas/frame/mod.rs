@@ -14,6 +14,9 @@ use super::method::Method;
 /// The id of the greeting; calls are numbered from 1.
 pub(super) const GREETING: u64 = 0;
 
+/// Characters of the reason why something is garbage; it quotes the server, and ends in a log.
+pub(super) const LONGEST_REASON: usize = 300;
+
 /// A protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -54,9 +57,13 @@ impl Protocol {
             Ok(members) => members,
             Err(error) => return Frame::Garbage(format!("not a JSON object: {error}")),
         };
-        match self {
+        let frame = match self {
             Self::JsonRpc => json_rpc::classify(members),
             Self::Legacy => legacy::classify(members),
+        };
+        match frame {
+            Frame::Garbage(reason) => Frame::Garbage(reason.chars().take(LONGEST_REASON).collect()),
+            other => other,
         }
     }
 }

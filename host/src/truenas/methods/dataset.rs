@@ -29,8 +29,9 @@ pub struct DatasetEntry {
     pub locked: bool,
     /// Whether it is read-only, as replicated zvols are.
     pub read_only: bool,
-    /// User properties set on this very dataset. Inherited ones are left out: a mark on a parent
-    /// is no mark on the child.
+    /// User properties set on this very dataset. Inherited ones are left out, since a mark on a
+    /// parent is no mark on the child, and so are received ones: a replica is not what it was
+    /// copied from.
     pub user_properties: BTreeMap<String, String>,
     /// The snapshot it was cloned from.
     pub origin: Option<String>,
@@ -127,7 +128,7 @@ fn bytes(row: &Value, property: &str) -> Option<u64> {
 fn own_properties(properties: &Map<String, Value>) -> BTreeMap<String, String> {
     properties
         .iter()
-        .filter(|(_, property)| property.get("source").and_then(Value::as_str) != Some("INHERITED"))
+        .filter(|(_, property)| property.get("source").and_then(Value::as_str) == Some("LOCAL"))
         .filter_map(|(key, property)| {
             let text = ["rawvalue", "value"]
                 .iter()
@@ -426,6 +427,7 @@ mod tests {
             "origin": {"parsed": "tank/b@s", "rawvalue": "tank/b@s"},
             "user_properties": {
                 "tnvm:owner": {"value": "mine", "rawvalue": "mine", "source": "LOCAL"},
+                "tnvm:replica": {"value": "mine", "rawvalue": "mine", "source": "RECEIVED"},
                 "tnvm:other": {"value": "theirs", "rawvalue": "theirs", "source": "INHERITED"}}});
         let entry = DatasetEntry::read(&row).expect("an entry");
         assert!(entry.is_volume && entry.read_only && !entry.locked);

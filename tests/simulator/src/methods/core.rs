@@ -10,7 +10,7 @@ use crate::errors::Failure;
 use crate::jobs::JobState;
 use crate::json::{number, object, word};
 use crate::random;
-use crate::schema::{Checker, Default, Field, INT, Model, TEXT, Type};
+use crate::schema::{Default, Field, INT, Model, TEXT, Type};
 use crate::version::Line;
 
 /// How often `core.job_wait` looks.
@@ -125,7 +125,7 @@ fn get_jobs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failur
     };
     let only = (!login.role.is_full()).then_some(login.user.as_str());
     query::answer(
-        Checker::of_storage(&context.state.world.version),
+        query::Dialect::of_storage(&context.state.world.version),
         context.state.jobs.rows(only),
         params,
         0,

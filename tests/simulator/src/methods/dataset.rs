@@ -7,7 +7,7 @@ use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::{dataset, dataset_entry, dataset_models, lineage};
-use crate::schema::{Checker, Field, Model, NONEMPTY, TEXT, Type};
+use crate::schema::{Field, Model, NONEMPTY, TEXT, Type};
 use crate::version::Line;
 use crate::world::World;
 
@@ -200,7 +200,7 @@ fn query_datasets(context: &mut Context<'_>, params: &[Value]) -> Result<Value, 
         .map(|found| dataset_entry(world, found, &options))
         .collect();
     query::answer(
-        Checker::of_storage(&world.version),
+        query::Dialect::of_storage(&world.version),
         rows,
         params,
         0,

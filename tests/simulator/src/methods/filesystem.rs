@@ -6,7 +6,7 @@ use super::method::{Context, Method};
 use super::query::{self, OLD_FILTERS, OLD_OPTIONS_TYPE, OPTIONS_TYPE};
 use crate::errors::{EINVAL, ENOENT, ENOTDIR, Failure};
 use crate::json::word;
-use crate::schema::{Checker, Default, Field, Type};
+use crate::schema::{Default, Field, Type};
 use crate::world::machine::now_seconds;
 use crate::world::{World, pool_of};
 
@@ -90,7 +90,7 @@ fn listdir(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure
         .filter_map(|name| describe(world, &format!("{}/{name}", path.trim_end_matches('/'))))
         .collect();
     query::answer(
-        Checker::of(&world.version),
+        query::Dialect::of(&world.version),
         rows,
         params,
         1,

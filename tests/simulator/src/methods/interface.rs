@@ -6,7 +6,7 @@ use super::method::{Context, Method};
 use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{flag, object, word};
-use crate::schema::{Checker, Default, Field, Model, Type};
+use crate::schema::{Default, Field, Model, Type};
 use crate::world::{Interface, InterfaceKind};
 
 const READ: &[&str] = &["NETWORK_INTERFACE_READ"];
@@ -35,7 +35,7 @@ static CHOICES_PARAMS: &[Field] = &[Field::with(
 pub(super) const METHODS: &[Method] = &[
     Method::read("interface.query", READ, QUERY, |context, params| {
         query::answer(
-            Checker::of_storage(&context.state.world.version),
+            query::Dialect::of_storage(&context.state.world.version),
             rows(context),
             params,
             0,
@@ -64,7 +64,13 @@ fn rows(context: &Context<'_>) -> Vec<Value> {
     interfaces
         .iter()
         .enumerate()
-        .map(|(position, interface)| interface.entry(position))
+        .map(|(position, interface)| {
+            let mut entry = interface.entry(position);
+            if let Some(entry) = entry.as_object_mut() {
+                context.state.world.version.shape_interface(entry);
+            }
+            entry
+        })
         .collect()
 }
 

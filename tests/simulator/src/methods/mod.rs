@@ -10,6 +10,7 @@ mod disk_image;
 mod filesystem;
 mod interface;
 mod method;
+pub(crate) mod older;
 mod pool;
 mod query;
 mod shape;

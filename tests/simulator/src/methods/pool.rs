@@ -6,7 +6,6 @@ use super::method::{Context, Method};
 use super::query::{self, BY_NUMBER, OLD_BY_NUMBER, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::number;
-use crate::schema::Checker;
 use crate::world::{Pool, World};
 
 const READ: &[&str] = &["POOL_READ"];
@@ -15,7 +14,7 @@ pub(super) const METHODS: &[Method] = &[
     Method::read("pool.query", READ, QUERY, |context, params| {
         let world = &context.state.world;
         query::answer(
-            Checker::of_storage(&world.version),
+            query::Dialect::of_storage(&world.version),
             world.pools.iter().map(|pool| entry(world, pool)).collect(),
             params,
             0,
@@ -41,7 +40,7 @@ fn entry(world: &World, pool: &Pool) -> Value {
     let allocated = world.allocated(&pool.name);
     let free = pool.size.saturating_sub(allocated);
     let healthy = pool.status == "ONLINE";
-    json!({
+    let mut entry = json!({
         "id": pool.id, "name": pool.name, "guid": format!("12345678901234567{:02}", pool.id), "status": pool.status,
         "path": format!("/mnt/{}", pool.name), "scan": null, "expand": null, "healthy": healthy,
         "warning": !healthy, "status_code": if healthy { "OK" } else { "UNKNOWN" }, "status_detail": null,
@@ -50,5 +49,9 @@ fn entry(world: &World, pool: &Pool) -> Value {
         "allocated_str": allocated.to_string(), "free_str": free.to_string(), "freeing_str": "0",
         "autotrim": {"value": "off", "rawvalue": "off", "parsed": "off", "source": "DEFAULT"},
         "topology": {"data": [], "log": [], "cache": [], "spare": [], "special": [], "dedup": []},
-    })
+    });
+    if let Some(entry) = entry.as_object_mut() {
+        world.version.shape_pool(entry);
+    }
+    entry
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::shape::{Rows, shaped};
 use crate::errors::Failure;
-use crate::query::{Filter, Options, apply};
+use crate::query::{Filter, Options, Order, apply, check_filters, check_options};
 use crate::schema::{Checker, Default, Field, INT, Model, TEXT, TEXT_OR_NULL, Type};
 use crate::version::Version;
 
@@ -115,6 +115,37 @@ pub(super) static BY_NAME: &[Field] = &[
     Field::with("options", OPTIONS_TYPE, Default::EmptyObject),
 ];
 
+/// How a version reads filters and options.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Dialect {
+    /// As the older schema system does.
+    Old,
+    /// As the models of 25.04 and newer do.
+    Models,
+    /// As the library of 27 does.
+    Compiled,
+}
+
+impl Dialect {
+    /// The one of VMs, devices and files.
+    pub(super) fn of(version: &Version) -> Self {
+        Self::from(Checker::of(version), version)
+    }
+
+    /// The one of pools, datasets, snapshots, interfaces and jobs.
+    pub(super) fn of_storage(version: &Version) -> Self {
+        Self::from(Checker::of_storage(version), version)
+    }
+
+    fn from(checker: Checker, version: &Version) -> Self {
+        match checker {
+            Checker::Old => Self::Old,
+            Checker::Models if version.compiles_filters() => Self::Compiled,
+            Checker::Models => Self::Models,
+        }
+    }
+}
+
 /// Options in the given parameter.
 pub(super) fn options(params: &[Value], position: usize) -> Options {
     Options::read(params.get(position).unwrap_or(&Value::Null))
@@ -122,7 +153,7 @@ pub(super) fn options(params: &[Value], position: usize) -> Options {
 
 /// Answers a query over rows; filters and options are the parameters from `position` on.
 pub(super) fn answer(
-    checker: Checker,
+    dialect: Dialect,
     rows: Vec<Value>,
     params: &[Value],
     position: usize,
@@ -133,11 +164,21 @@ pub(super) fn answer(
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let filters = match checker {
-        Checker::Old => Filter::parse_all("query-filters", given).map_err(without_validator)?,
-        Checker::Models => Filter::parse_all(attribute, given)?,
+    let options = options(params, position + 1);
+    let filters = match dialect {
+        Dialect::Old => Filter::parse_all("query-filters", given).map_err(without_validator)?,
+        Dialect::Models => Filter::parse_all(attribute, given)?,
+        Dialect::Compiled => {
+            check_options(&options)?;
+            check_filters(attribute, given)?;
+            Filter::parse_all(attribute, given)?
+        }
     };
-    apply(rows, &filters, &options(params, position + 1))
+    let order = match dialect {
+        Dialect::Old | Dialect::Models => Order::LastDecides,
+        Dialect::Compiled => Order::FirstDecides,
+    };
+    apply(rows, &filters, &options, order)
 }
 
 /// Answers a query over VMs or devices, whose rows have models of their own.
@@ -152,7 +193,7 @@ pub(super) fn answer_shaped(
         .and_then(Value::as_object)
         .map(|row| row.keys().cloned().collect())
         .unwrap_or_default();
-    let answer = answer(Checker::of(version), rows, params, 0, "filters")?;
+    let answer = answer(Dialect::of(version), rows, params, 0, "filters")?;
     shaped(version, kind, &known, &options(params, 1), answer)
 }
 
@@ -184,5 +225,6 @@ pub(super) fn one(row: Value, params: &[Value]) -> Result<Value, Failure> {
             count: false,
             ..options(params, 1)
         },
+        Order::LastDecides,
     )
 }

@@ -7,7 +7,7 @@ use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{object, word};
 use crate::rules::{snapshot, snapshot_later};
-use crate::schema::{Checker, Default, Field, Model, NONEMPTY, TEXT, Type};
+use crate::schema::{Default, Field, Model, NONEMPTY, TEXT, Type};
 use crate::version::Line;
 
 macro_rules! create_model {
@@ -227,7 +227,7 @@ fn query_snapshots(context: &mut Context<'_>, params: &[Value]) -> Result<Value,
         .map(|found| snapshot::entry(world, found, &options))
         .collect();
     query::answer(
-        Checker::of_storage(&world.version),
+        query::Dialect::of_storage(&world.version),
         rows,
         params,
         0,

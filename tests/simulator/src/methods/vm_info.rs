@@ -7,7 +7,7 @@ use super::method::{Context, Method};
 use crate::errors::Failure;
 use crate::json::{number, text, word};
 use crate::random;
-use crate::rules::{display, memory, models, power, vm};
+use crate::rules::{display, memory, models, platform, power, vm};
 use crate::schema::{Default, Field, TEXT, Type};
 use crate::version::Line;
 
@@ -22,21 +22,21 @@ pub(super) const METHODS: &[Method] = &[
         Ok(json!({"UEFI": "UEFI", "UEFI_CSM": "Legacy BIOS"}))
     }),
     Method::read("vm.bootloader_ovmf_choices", CHOICES, &[], |_, _| {
-        Ok(same(&vm::FIRMWARE))
+        Ok(same(&platform::FIRMWARE))
     }),
     Method::read("vm.cpu_model_choices", CHOICES, &[], |_, _| {
-        Ok(same(&vm::CPU_MODELS))
+        Ok(same(&platform::CPU_MODELS))
     })
     .until(Line::V26),
     Method::read("vm.cpu_model_choices", CHOICES, ARCH, |_, params| {
         Ok(match word(params, 0) {
-            "aarch64" => same(&vm::ARM_MODELS),
-            _ => same(&vm::CPU_MODELS),
+            "aarch64" => same(&platform::ARM_MODELS),
+            _ => same(&platform::CPU_MODELS),
         })
     })
     .since(Line::V27),
     Method::read("vm.bootloader_aavmf_choices", CHOICES, &[], |_, _| {
-        Ok(same(&vm::ARM_FIRMWARE))
+        Ok(same(&platform::ARM_FIRMWARE))
     })
     .since(Line::V27),
     // Code reading: it asks the guest's agent, and guests of this world have none.
@@ -130,7 +130,7 @@ pub(super) fn same<T: AsRef<str>>(words: &[T]) -> Value {
 }
 
 fn machines(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
-    let map: Map<String, Value> = vm::machines(&context.state.world.version)
+    let map: Map<String, Value> = platform::machines(&context.state.world.version)
         .map(|(arch, machines)| ((*arch).to_owned(), json!(machines)))
         .collect();
     Ok(Value::Object(map))

@@ -65,6 +65,15 @@ impl Options {
     }
 }
 
+/// Which sort key decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The last one; an unknown field is an error.
+    LastDecides,
+    /// The first one; an unknown field is passed over.
+    FirstDecides,
+}
+
 /// Runs filters and options over rows.
 ///
 /// # Errors
@@ -74,6 +83,7 @@ pub(crate) fn apply(
     rows: Vec<Value>,
     filters: &[Filter],
     options: &Options,
+    order: Order,
 ) -> Result<Value, Failure> {
     let mut kept = Vec::new();
     for row in rows {
@@ -81,14 +91,27 @@ pub(crate) fn apply(
             kept.push(row);
         }
     }
-    // Recorded on 25.10.7: `count` wins over `get`.
+    // Recorded on 25.10.7: `count` wins over `get`; on 27 what is got is counted.
     if options.count {
-        return Ok(kept.len().into());
+        let most = match order {
+            Order::FirstDecides if options.get => 1,
+            _ => usize::MAX,
+        };
+        return Ok(kept.len().min(most).into());
     }
     // Recorded on 25.10.7 and 26.0.0-BETA.3: the server sorts by one key after the other from the
     // first on, so the last one decides and the earlier ones only break its ties.
-    for key in &options.order_by {
-        sort(&mut kept, key)?;
+    match order {
+        Order::LastDecides => {
+            for key in &options.order_by {
+                sort(&mut kept, key)?;
+            }
+        }
+        Order::FirstDecides => {
+            for key in options.order_by.iter().rev() {
+                sort_known(&mut kept, key)?;
+            }
+        }
     }
     let kept = page(kept, options.offset, options.limit);
     let mut kept: Vec<Value> = if options.select.is_empty() {
@@ -116,6 +139,27 @@ fn selected(entry: &Value) -> Option<(String, String)> {
         )),
         _ => None,
     }
+}
+
+/// Sorts by a key that all rows have; one that asks for nulls only moves these.
+fn sort_known(rows: &mut [Value], key: &str) -> Result<(), Failure> {
+    let field = key
+        .trim_start_matches("nulls_first:")
+        .trim_start_matches("nulls_last:")
+        .trim_start_matches('-');
+    if rows.iter().any(|row| lookup(row, field).is_none()) {
+        return Ok(());
+    }
+    let is_null = |row: &Value| lookup(row, field).is_some_and(Value::is_null);
+    if key.starts_with("nulls_first:") {
+        rows.sort_by_key(|row| !is_null(row));
+        return Ok(());
+    }
+    if key.starts_with("nulls_last:") {
+        rows.sort_by_key(is_null);
+        return Ok(());
+    }
+    sort(rows, key)
 }
 
 fn sort(rows: &mut [Value], key: &str) -> Result<(), Failure> {
@@ -221,7 +265,7 @@ mod tests {
             json!({"id": 3, "name": "c", "size": 1, "s": {"t": "z"}}),
         ];
         assert_eq!(
-            apply(rows, &[], &Options::read(&options)).unwrap(),
+            apply(rows, &[], &Options::read(&options), Order::LastDecides).unwrap(),
             expected,
             "{options}"
         );
@@ -269,8 +313,15 @@ mod tests {
     #[test]
     fn nulls_go_where_they_are_told() {
         let rows = || vec![json!({"v": 2}), json!({"v": null}), json!({"v": 1})];
-        let sorted =
-            |key: &str| apply(rows(), &[], &Options::read(&json!({"order_by": [key]}))).unwrap();
+        let sorted = |key: &str| {
+            apply(
+                rows(),
+                &[],
+                &Options::read(&json!({"order_by": [key]})),
+                Order::LastDecides,
+            )
+            .unwrap()
+        };
         assert_eq!(
             sorted("nulls_first:v"),
             json!([{"v": null}, {"v": 1}, {"v": 2}])
@@ -283,11 +334,36 @@ mod tests {
 
     #[test]
     fn get_without_a_match_is_an_exception_of_its_own_class() {
-        let error = apply(vec![], &[], &Options::read(&json!({"get": true}))).unwrap_err();
+        let error = apply(
+            vec![],
+            &[],
+            &Options::read(&json!({"get": true})),
+            Order::LastDecides,
+        )
+        .unwrap_err();
         assert_eq!(
             error,
             Failure::exception("MatchNotFound", "MatchNotFound()")
         );
+    }
+
+    #[test]
+    fn on_27_the_first_key_decides_and_unknown_ones_are_passed_over() {
+        let rows = || {
+            vec![
+                json!({"a": 2, "b": 1}),
+                json!({"a": 1, "b": 2}),
+                json!({"a": 1, "b": 1}),
+            ]
+        };
+        let sorted = |keys: Value| {
+            let options = Options::read(&json!({"order_by": keys}));
+            apply(rows(), &[], &options, Order::FirstDecides).unwrap()
+        };
+        assert_eq!(sorted(json!(["a", "-b"]))[0], json!({"a": 1, "b": 2}));
+        assert_eq!(sorted(json!(["nosuch"])), json!(rows()));
+        let one = Options::read(&json!({"count": true, "get": true}));
+        assert_eq!(apply(rows(), &[], &one, Order::FirstDecides).unwrap(), 1);
     }
 
     #[test]
@@ -296,6 +372,7 @@ mod tests {
             vec![json!({"a": 1})],
             &[],
             &Options::read(&json!({"order_by": ["nosuch"]})),
+            Order::LastDecides,
         )
         .unwrap_err();
         assert_eq!(error, Failure::exception("KeyError", "'nosuch'"));

@@ -6,11 +6,11 @@ use crate::schema::{Default, Field, INT, INT_OR_NULL, Model, NONEMPTY, TEXT, TEX
 use crate::version::{Line, Version};
 
 const NONEMPTY_OR_NULL: Type = Type::Nullable(&NONEMPTY);
-const FILE_PATH: Type = Type::Text {
+pub(super) const FILE_PATH: Type = Type::Text {
     min: 1,
     pattern: Some("^[^{}]*$"),
 };
-/// Schema: 25.04.2.
+/// Of ISOs. Recorded on 25.04.2.6.
 const MOUNTED_PATH: Type = Type::Text {
     min: 1,
     pattern: Some("^/mnt/[^{}]*$"),
@@ -170,28 +170,21 @@ static PCI: Model = Model::closed(
     &[dtype(&["PCI"]), Field::required("pptdev", NONEMPTY)],
 );
 
-macro_rules! raw {
-    ($path:expr) => {
-        Model::closed(
-            "VMRAWDevice",
-            &[
-                dtype(&["RAW"]),
-                Field::required("path", $path),
-                Field::with("type", BUSES, Default::Text("AHCI")),
-                Field::flag("exists"),
-                Field::flag("boot"),
-                Field::with("size", INT_OR_NULL, Default::Null),
-                Field::with("logical_sectorsize", SECTOR, Default::Null),
-                Field::with("physical_sectorsize", SECTOR, Default::Null),
-                Field::with("iotype", IO_TYPES, Default::Text("THREADS")),
-                Field::with("serial", NONEMPTY_OR_NULL, Default::Null),
-            ],
-        )
-    };
-}
-
-static RAW: Model = raw!(FILE_PATH);
-static RAW_25_04: Model = raw!(MOUNTED_PATH);
+static RAW: Model = Model::closed(
+    "VMRAWDevice",
+    &[
+        dtype(&["RAW"]),
+        Field::required("path", FILE_PATH),
+        Field::with("type", BUSES, Default::Text("AHCI")),
+        Field::flag("exists"),
+        Field::flag("boot"),
+        Field::with("size", INT_OR_NULL, Default::Null),
+        Field::with("logical_sectorsize", SECTOR, Default::Null),
+        Field::with("physical_sectorsize", SECTOR, Default::Null),
+        Field::with("iotype", IO_TYPES, Default::Text("THREADS")),
+        Field::with("serial", NONEMPTY_OR_NULL, Default::Null),
+    ],
+);
 
 static DISK: Model = Model {
     name: "VMDiskDevice",
@@ -267,7 +260,7 @@ const MODELS_25_04: Models = &[
     ("DISPLAY", &DISPLAY_25_04),
     ("NIC", &NIC),
     ("PCI", &PCI),
-    ("RAW", &RAW_25_04),
+    ("RAW", &RAW),
     ("DISK", &DISK),
     ("USB", &USB),
 ];

@@ -134,7 +134,10 @@ pub(crate) fn dataset_entry(world: &World, dataset: &Dataset, options: &Options)
         all.insert("user_properties".into(), Value::Object(properties));
     }
     all.extend(entry);
-    all.insert("mountpoint".into(), json!(dataset.mountpoint()));
+    let chosen = wanted.is_none_or(|names| names.contains(&"mountpoint"));
+    if chosen || !world.version.shows_zfs_texts() {
+        all.insert("mountpoint".into(), json!(dataset.mountpoint()));
+    }
     let snapshots: Vec<Value> = world
         .snapshots_of(&dataset.name)
         .map(|snapshot| json!({"id": snapshot.id(), "name": snapshot.id(), "snapshot_name": snapshot.name}))
@@ -229,7 +232,7 @@ fn as_zfs_writes(text: &str) -> Option<String> {
 }
 
 /// User properties by name. What is set on a dataset shows on everything below it, with its source,
-/// unless that sets its own (ZFS's rule for user properties). Comments stay where they are: the server
+/// unless that sets its own (ZFS's rule for user properties, also for received ones). Comments stay where they are: the server
 /// shows them apart. Recorded on 25.10.7 for those set here.
 fn user_properties(world: &World, dataset: &Dataset) -> Map<String, Value> {
     let own = dataset.user_properties.iter();
@@ -239,6 +242,10 @@ fn user_properties(world: &World, dataset: &Dataset) -> Map<String, Value> {
             (key.clone(), own)
         })
         .collect();
+    for (key, value) in &dataset.received_properties {
+        let received = shown(json!(value), value, json!(value), "RECEIVED");
+        all.entry(key.clone()).or_insert(received);
+    }
     let mut above = parent_of(&dataset.name);
     while let Some(name) = above {
         let set = world

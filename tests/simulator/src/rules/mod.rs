@@ -19,6 +19,7 @@ pub(crate) mod models;
 pub(crate) mod nic;
 mod old_attributes;
 mod passthrough;
+pub(crate) mod platform;
 pub(crate) mod power;
 pub(crate) mod snapshot;
 pub(crate) mod snapshot_later;

@@ -1,7 +1,9 @@
 //! Models of device attributes in 24.10, where the type stands beside them. Schema: 24.10; texts of the
 //! patterns by code reading.
 
-use super::attributes::{BUSES, HEX, IO_TYPES, PORT, RESOLUTIONS, SECTOR, USB_CONTROLLERS};
+use super::attributes::{
+    BUSES, FILE_PATH, HEX, IO_TYPES, PORT, RESOLUTIONS, SECTOR, USB_CONTROLLERS,
+};
 use crate::schema::{Default, Field, INT, INT_OR_NULL, Model, NONEMPTY, TEXT, TEXT_OR_NULL, Type};
 
 /// Device types, in the server's order.
@@ -46,7 +48,7 @@ static PCI: Model = Model::closed("", &[Field::required("pptdev", NONEMPTY)]);
 static RAW: Model = Model::closed(
     "",
     &[
-        Field::required("path", Type::Checked(mounted)),
+        Field::required("path", FILE_PATH),
         Field::with("type", BUSES, Default::Text("AHCI")),
         Field::absent("exists", Type::Bool),
         Field::flag("boot"),

@@ -57,7 +57,7 @@ pub(crate) fn create(world: &mut World, data: &Object) -> Result<Value, Failure>
     if name.contains(['/', '@', '#']) {
         return Err(match by_helper {
             true => Failure::exception("ZFSCoreException", "create snapshots failed"),
-            false => Failure::fault(format!("Failed to snapshot {dataset}@{name}: invalid name")),
+            false => Failure::invalid("snapshot_create.name", "Invalid snapshot name"),
         });
     }
     let mut targets = vec![dataset.clone()];
@@ -144,7 +144,9 @@ pub(crate) fn clone(world: &mut World, data: &Object) -> Result<Value, Failure> 
                 "ZFSPathAlreadyExistsException",
                 format!("'{target}' already exists"),
             ),
-            false => Failure::fault(format!("Failed to clone snapshot: {target} already exists")),
+            false => Failure::fault(format!(
+                "Failed to clone snapshot: cannot create '{target}': dataset already exists"
+            )),
         });
     }
     if !parent_of(target).is_some_and(|parent| world.datasets.contains_key(parent)) {
@@ -194,6 +196,12 @@ pub(crate) fn entry(world: &World, snapshot: &Snapshot, options: &Options) -> Va
     let mut properties = serde_json::Map::new();
     for (name, value) in known_properties(world, snapshot) {
         if wanted(name) {
+            let mut value = value;
+            if let (true, Some(value)) =
+                (world.version.shows_whole_snapshots(), value.as_object_mut())
+            {
+                value.insert("source_info".into(), Value::Null);
+            }
             properties.insert(name.to_owned(), value);
         }
     }

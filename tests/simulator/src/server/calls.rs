@@ -12,9 +12,10 @@ use super::strikes::{self, Delivery};
 use crate::errors::{EACCES, Failure};
 use crate::faults::Effect;
 use crate::jobs::{JobState, NewJob};
-use crate::methods::{self, Access, Context, Method, Progress, Run, Step};
+use crate::methods::{self, Access, Context, Method, Progress, Run, Step, older};
 use crate::protocol::{Protocol, Request};
 use crate::state::{ConnectionId, Outgoing, State};
+use crate::version;
 
 /// What a call needs of its connection.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub(super) struct Line {
     pub(super) shared: Arc<Shared>,
     /// How it is answered.
     pub(super) protocol: Protocol,
+    /// The line whose shapes it is answered in.
+    pub(super) shape: version::Line,
     /// One permit per call that may run at once.
     pub(super) running: Arc<Semaphore>,
     /// Calls that were not answered yet; [`run`] takes its own off at its end.
@@ -53,7 +56,9 @@ pub(super) enum End {
 }
 
 /// Runs a call and answers it.
-pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
+pub(super) async fn run(line: Line, mut request: Request, in_flight: usize) {
+    let server = line.shared.with(|state| state.world.version.line());
+    older::upwards(line.shape, server, &request.method, &mut request.params);
     // Closed semaphores do not occur: nobody closes this one.
     let permit = line.running.clone().acquire_owned().await;
     let (end, delivery, journal) = decide(&line, &request, in_flight).await;
@@ -73,7 +78,11 @@ pub(super) async fn run(line: Line, request: Request, in_flight: usize) {
                     protocol.method_unknown(id, &request.method, known)
                 }
                 End::TooMany => protocol.too_many(id),
-                End::Answer(Ok(result)) => protocol.result(id, result),
+                End::Answer(Ok(result)) => {
+                    let (method, result) = (&request.method, result.clone());
+                    let result = older::downwards(line.shape, server, method, result);
+                    protocol.result(id, &result)
+                }
                 End::Answer(Err(failure)) => protocol.failed(id, failure, frames),
                 // Filtered out below.
                 End::Cut(_) => Value::Null,
@@ -99,7 +108,13 @@ async fn decide(
     in_flight: usize,
 ) -> (End, Delivery, Option<usize>) {
     let shared = &line.shared;
-    let admission = shared.with(|state| admit(state, line.connection, request, in_flight));
+    let admission = shared.with(|state| {
+        let server = state.world.version.line();
+        match older::absent(line.shape, server, &request.method) {
+            Some(failure) => Admission::Refused(failure),
+            None => admit(state, line.connection, request, in_flight),
+        }
+    });
     let (method, strike, journal) = match admission {
         Admission::Unknown => return (End::Unknown, Delivery::Plain, None),
         Admission::Refused(failure) => {

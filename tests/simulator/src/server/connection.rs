@@ -20,6 +20,7 @@ use crate::protocol::{
     self, BINARY_REFUSED, Conversation, Incoming, MAX_IN_FLIGHT, MAX_RUNNING, Protocol, Request,
 };
 use crate::state::{ConnectionId, Outgoing, State};
+use crate::version;
 
 /// What wakes a connection's task.
 enum Wake {
@@ -34,6 +35,7 @@ pub(super) async fn talk<S>(
     peer: SocketAddr,
     tls: bool,
     mut conversation: Conversation,
+    shape: version::Line,
     shared: Arc<Shared>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -51,6 +53,7 @@ pub(super) async fn talk<S>(
         life,
         shared: Arc::clone(&shared),
         protocol: conversation.protocol(),
+        shape,
         running: Arc::new(Semaphore::new(MAX_RUNNING)),
         in_flight: Arc::new(AtomicUsize::new(0)),
     };

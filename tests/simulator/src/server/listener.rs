@@ -86,12 +86,18 @@ where
             .write_all(http::response("200 OK", "application/json", &body).as_bytes())
             .await;
     }
-    let conversation = match head.path.strip_prefix("/api/") {
-        Some(name) if version.serves(name) => Some(Conversation::JsonRpc),
-        None if head.path == LEGACY => Some(Conversation::legacy(version.answers_legacy_ping())),
-        _ => None,
+    // The legacy protocol passes straight to the newest shape (code reading: 25.04 and newer).
+    let found = match head.path.strip_prefix("/api/") {
+        Some(name) => version
+            .shape_at(name)
+            .map(|shape| (Conversation::JsonRpc, shape)),
+        None if head.path == LEGACY => Some((
+            Conversation::legacy(version.answers_legacy_ping()),
+            version.line(),
+        )),
+        None => None,
     };
-    let Some(conversation) = conversation else {
+    let Some((conversation, shape)) = found else {
         return stream
             .write_all(http::response("404 Not Found", "text/plain", "404: Not Found").as_bytes())
             .await;
@@ -113,7 +119,7 @@ where
         delivery::close(&mut socket, code, &reason).await;
         return Ok(());
     }
-    connection::talk(socket, peer, tls, conversation, shared).await;
+    connection::talk(socket, peer, tls, conversation, shape, shared).await;
     Ok(())
 }
 

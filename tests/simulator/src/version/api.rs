@@ -41,6 +41,11 @@ impl Version {
         }
     }
 
+    /// Filters are compiled by a library: other words, another order of sort keys. Recorded on 27.
+    pub fn compiles_filters(&self) -> bool {
+        self.since(Line::V27)
+    }
+
     /// Whether JSON-RPC is spoken at `/api/…`, and `GET /api/versions` answered. Recorded: 24.10.2.5
     /// has nothing but `/websocket`.
     pub fn speaks_json_rpc(&self) -> bool {
@@ -74,19 +79,20 @@ impl Version {
             .collect()
     }
 
-    /// Whether the WebSocket may be opened at `/api/<name>`: `current` or a served version whose
-    /// shapes are those of the current one. Older shapes are not converted.
-    pub fn serves(&self, name: &str) -> bool {
-        let own = match self.line {
-            Line::V24_10 => return false,
-            Line::V25_04_0 => "v25.04.",
-            Line::V25_04 => "v25.04.2",
-            Line::V25_10 => "v25.10.",
-            Line::V26 => "v26.",
-            Line::V27 => "v27.",
-        };
-        name == "current"
-            || (name.starts_with(own) && self.api_versions().iter().any(|known| known == name))
+    /// The line whose shapes are spoken at `/api/<name>`: its own at `current`, that of an older version
+    /// at its path. `None` where there is nothing.
+    pub fn shape_at(&self, name: &str) -> Option<Line> {
+        if !self.speaks_json_rpc() {
+            return None;
+        }
+        if name == "current" {
+            return Some(self.line);
+        }
+        let served = self.api_versions().iter().any(|known| known == name);
+        API_VERSIONS
+            .iter()
+            .find(|(known, ..)| served && *known == name)
+            .map(|(_, line, _)| *line)
     }
 
     /// Parameters of all methods are checked by the older schema system, with its own words and
@@ -224,9 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn only_own_shapes_are_served_and_24_10_serves_none() {
-        let serves = |text: &str, name: &str| text.parse::<Version>().unwrap().serves(name);
-        assert!(serves("25.10", "current") && serves("25.10", "v25.10.0"));
-        assert!(!serves("25.10", "v26.0.0") && !serves("24.10", "current"));
+    fn older_paths_have_older_shapes_and_24_10_has_none() {
+        let shape = |text: &str, name: &str| text.parse::<Version>().unwrap().shape_at(name);
+        assert_eq!(shape("25.10", "current"), Some(Line::V25_10));
+        assert_eq!(shape("27", "v25.04.2"), Some(Line::V25_04));
+        assert_eq!(shape("25.10", "v26.0.0"), None);
+        assert_eq!(shape("24.10", "current"), None);
     }
 }

@@ -1,8 +1,25 @@
 //! What differs in datasets and snapshots.
 
+use serde_json::json;
+
 use super::{Line, Version};
+use crate::json::Object;
 
 impl Version {
+    /// Members that an entry of `pool.query` has besides those of 25.10, or lacks. Recorded on every line.
+    pub(crate) fn shape_pool(&self, entry: &mut Object) {
+        if self.line == Line::V24_10 {
+            entry.shift_remove("dedup_table_size");
+            entry.shift_remove("dedup_table_quota");
+        }
+        if self.since(Line::V26) {
+            entry.insert("all_sed".into(), json!(false));
+        }
+        if self.since(Line::V27) {
+            entry.insert("is_upgraded".into(), json!(false));
+        }
+    }
+
     /// ZFS is driven by the helper library `truenas_pylibzfs`, so what it refuses is said in other
     /// words and by other kinds of errors. Recorded on 26.0.0-BETA.3.
     pub fn uses_pylibzfs(&self) -> bool {

@@ -30,6 +30,8 @@ pub struct Dataset {
     pub properties: BTreeMap<String, String>,
     /// User properties, by name.
     pub user_properties: BTreeMap<String, String>,
+    /// User properties that a replication brought along; one that is set here hides them.
+    pub received_properties: BTreeMap<String, String>,
     /// The snapshot it was cloned from.
     pub origin: Option<String>,
     /// Bytes its own data takes.
@@ -84,6 +86,7 @@ impl Dataset {
             kind,
             properties: BTreeMap::new(),
             user_properties: BTreeMap::new(),
+            received_properties: BTreeMap::new(),
             origin: None,
             used: if kind == Kind::Filesystem {
                 EMPTY_FILESYSTEM

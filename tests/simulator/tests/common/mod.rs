@@ -66,9 +66,14 @@ pub(crate) async fn http(running: &Running, request: &str) -> String {
 
 impl Client {
     pub(crate) async fn connect(running: &Running) -> Self {
+        Self::at(running, "/api/current").await
+    }
+
+    /// At another path.
+    pub(crate) async fn at(running: &Running, path: &str) -> Self {
         let stream = TcpStream::connect(running.address()).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self::over(stream, &format!("ws://{}/api/current", running.address())).await
+        Self::over(stream, &format!("ws://{}{path}", running.address())).await
     }
 }
 

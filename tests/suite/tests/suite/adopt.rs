@@ -1,7 +1,7 @@
 //! `adopt`: VMs made by hand or by the original tool become the group's, and nobody else's do.
 
 use serde_json::{Value, json};
-use tnvm_simulator::{Effect, Fault, Version, WorldBuilder, WorldView};
+use tnvm_simulator::{Effect, Fault, Kind, Version, WorldBuilder, WorldView};
 use tnvm_suite::Lab;
 
 fn disk(zvol: &str) -> Value {
@@ -240,7 +240,7 @@ fn what_no_device_type_can_say_is_told() {
 #[test]
 fn vms_of_the_original_tool_are_taken_over_as_they_are() {
     // Its zvols are `{vm}-disk{n}`, thick, made by the server with the device.
-    let lab = Lab::of(|world| {
+    let lab = Lab::on("25.10.7".parse::<Version>().unwrap(), |world| {
         let mut world = world;
         for name in ["worker01", "worker02"] {
             let zvols = [
@@ -252,7 +252,8 @@ fn vms_of_the_original_tool_are_taken_over_as_they_are() {
             let devices = [
                 json!({"dtype": "DISK", "path": format!("/dev/zvol/{}", zvols[0]), "type": "VIRTIO", "iotype": "THREADS"}),
                 json!({"dtype": "DISK", "path": format!("/dev/zvol/{}", zvols[1]), "type": "VIRTIO", "iotype": "THREADS"}),
-                json!({"dtype": "NIC", "type": "VIRTIO", "nic_attach": "br68", "mac": format!("00:a0:98:00:01:{}", &name[6..])}),
+                // It sent null, and up to 25.10 the server keeps that.
+                json!({"dtype": "NIC", "type": "VIRTIO", "nic_attach": "br68", "mac": null}),
                 json!({"dtype": "DISPLAY", "type": "SPICE", "port": port, "web_port": port + 1000, "bind": "0.0.0.0",
                     "resolution": "1024x768", "password": "VncLab42", "web": true, "wait": false}),
             ];
@@ -274,4 +275,125 @@ fn vms_of_the_original_tool_are_taken_over_as_they_are() {
     assert!(config.contains("count: 2"), "{config}");
     let _ = lab.tnvm(&["adopt", "--prefix", "worker", "--yes"]).ended(0);
     lab.settled(&[]);
+    let macs = |lab: &Lab| {
+        let vms = lab.view().vms.into_values();
+        let devices = vms.flat_map(|vm| vm.devices);
+        let nics = devices.filter(|device| device.attributes["dtype"] == "NIC");
+        nics.map(|device| device.attributes["mac"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(macs(&lab), [Value::Null, Value::Null]);
+    // Who wants addresses that stay leaves `mac` out.
+    lab.write("config.yaml", &config.replace("mac: server", ""));
+    let ran = lab.plan(&[]).ended(2);
+    ran.says(&["mac: none → 02:"]);
+}
+
+#[test]
+fn a_protected_vm_and_odd_sizes_are_written_as_they_are() {
+    let lab = Lab::of(|world| {
+        by_hand(world).with(|world| {
+            let zvol = world.datasets.get_mut("tank/vms/files").unwrap();
+            if let Kind::Volume { size, .. } = &mut zvol.kind {
+                *size += 16 << 10;
+            }
+        })
+    });
+    let write = [
+        "adopt",
+        "fileserver",
+        "--group",
+        "lab",
+        "--write",
+        "config.yaml",
+    ];
+    check_unchanged(&lab, &write, 0, &["nothing to do"]);
+    let config = std::fs::read_to_string(lab.folder().join("config.yaml")).unwrap();
+    assert!(config.contains("size: 20971536KiB"), "{config}");
+    assert!(config.contains("block_size: 16KiB"), "{config}");
+    let _ = lab.tnvm(&["adopt", "--yes", "fileserver"]).ended(0);
+    lab.write("config.yaml", &format!("{config}  protect: true\n"));
+    let _ = lab.apply(&[]).ended(0);
+    assert!(description(&lab, "fileserver").contains("[tnvm:protected]"));
+    let again = ["adopt", "fileserver", "--group", "lab", "--write", "-"];
+    let ran = lab.tnvm(&again).ended(0);
+    ran.says(&["protect: true", "nothing to do"]);
+    ran.hides(&["[tnvm:protected]"]);
+}
+
+#[test]
+fn a_name_that_begins_like_a_section_wants_a_type_of_its_own() {
+    let lab = Lab::of(|world| world.vm("storage", 512, &[]).unwrap());
+    let adopt = ["adopt", "storage", "--group", "lab", "--yes"];
+    check_unchanged(&lab, &adopt, 4, &["`storage`", "--type"]);
+    let _ = lab
+        .tnvm(&[&adopt[..], &["--type", "box"]].concat())
+        .ended(0);
+    assert_eq!(description(&lab, "storage"), "[tnvm:v1:lab:box:storage]");
+}
+
+#[test]
+fn what_a_config_cannot_say_is_written_all_the_same_and_told_per_vm() {
+    let lab = Lab::of(|world| {
+        let nic = json!({"dtype": "NIC", "type": "E1000", "nic_attach": null, "mac": "00:a0:98:00:00:09"});
+        by_hand(world)
+            .vm("loose", 512, &[nic])
+            .unwrap()
+            .with(|world| {
+                let id = world.vm_named("loose").unwrap();
+                let vm = world.vms.get_mut(&id).unwrap();
+                vm.config.insert("shutdown_timeout".into(), json!(33));
+            })
+    });
+    let write = [
+        "adopt",
+        "fileserver",
+        "loose",
+        "--group",
+        "lab",
+        "--write",
+        "written.yaml",
+    ];
+    let says = [
+        "loose: its NIC",
+        "network.nic0.bridge",
+        "wrote written.yaml",
+        "cannot be used before this is put right",
+        "written.yaml:",
+    ];
+    check_unchanged(&lab, &write, 1, &says);
+    // Only what was told is missing.
+    let config = std::fs::read_to_string(lab.folder().join("written.yaml")).unwrap();
+    assert!(config.contains("shutdown_timeout: 33"), "{config}");
+    lab.write("config.yaml", &config.replace("bridge: ''", "bridge: br0"));
+    let _ = lab
+        .tnvm(&["adopt", "--yes", "fileserver", "loose"])
+        .ended(0);
+    let ran = lab.plan(&[]).ended(2);
+    ran.says(&["nic_attach: none → br0", "1 to change"]);
+}
+
+#[test]
+fn vms_that_share_a_zvol_are_written_and_the_clash_is_told() {
+    let lab = Lab::of(|world| {
+        by_hand(world)
+            .vm("twin", 512, &[disk("storage/mail_data")])
+            .unwrap()
+    });
+    let write = [
+        "adopt",
+        "mail01",
+        "twin",
+        "--group",
+        "lab",
+        "--write",
+        "written.yaml",
+    ];
+    let says = ["storage/mail_data is claimed twice", "wrote written.yaml"];
+    check_unchanged(&lab, &write, 1, &says);
+    let config = std::fs::read_to_string(lab.folder().join("written.yaml")).unwrap();
+    assert!(
+        config.contains("twin:") && config.contains("mail:"),
+        "{config}"
+    );
 }

@@ -197,6 +197,20 @@ fn a_saved_plan_with_removals_asks_all_the_same() {
 }
 
 #[test]
+fn what_a_saved_plan_does_not_heed_is_refused() {
+    let lab = created(THREE);
+    let _ = saved(&lab, &THREE.replace("1GiB", "2GiB"), &[]);
+    for flag in [
+        ["--group", "other"],
+        ["--set", "web.count=1"],
+        ["--plugins-dir", "."],
+    ] {
+        let arguments = [&["apply", "the.plan"][..], &flag].concat();
+        check_unchanged(&lab, &arguments, 2, &[flag[0], "the.plan"]);
+    }
+}
+
+#[test]
 fn a_saved_plan_of_another_machine_is_refused() {
     let lab = created(THREE);
     let more = THREE.replace("1GiB", "2GiB");

@@ -340,6 +340,8 @@ fn a_host_is_chosen_by_a_name_that_the_config_knows() {
         2,
         &["of one certificate"],
     );
+    let record = ["plan", "--record", "a.jsonl"];
+    hosts.unchanged(&record, 2, &["of one host"]);
     hosts.unchanged(&["adopt", "web01"], 2, &["several hosts", "nas1, nas2"]);
     hosts.config("web: {count: 1, host: nas9, cpu: 1, memory: 1GiB}\n");
     hosts.unchanged(

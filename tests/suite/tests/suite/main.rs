@@ -29,6 +29,7 @@ mod matrix;
 mod original;
 mod ownership;
 mod plugins;
+mod recording;
 mod secrets;
 mod versions;
 mod wording;

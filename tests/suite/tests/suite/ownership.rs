@@ -301,3 +301,37 @@ fn a_release_that_is_interrupted_leaves_nothing_that_would_be_deleted() {
         .ended(0)
         .hides(&["left alone"]);
 }
+
+#[test]
+fn a_replica_of_a_zvol_is_nobodys() {
+    let lab = Lab::new();
+    let vms = "web: {count: 1, start: false, memory: 512MiB, disk: {a: 1}, display: false}\n";
+    let _ = lab.config(vms).tnvm(&["create"]).ended(0);
+    // As `zfs receive` of a stream with properties leaves it.
+    lab.change(|world| {
+        let mut copy = world.datasets["tank/kubernetes/web01-disk0"].clone();
+        copy.name = "storage/VMs/replica".to_owned();
+        copy.received_properties = std::mem::take(&mut copy.user_properties);
+        world.datasets.insert(copy.name.clone(), copy);
+    });
+    lab.settled(&[]);
+    let _ = lab.tnvm(&["destroy", "--yes"]).ended(0);
+    assert_eq!(lab.view().zvol_names(), ["storage/VMs/replica"]);
+}
+
+#[test]
+fn a_vm_moves_to_another_type_with_its_disks() {
+    let lab = Lab::new();
+    let vms = "web: {names: [shop1], start: false, memory: 512MiB, disk: {a: 1}, display: false}\n";
+    let _ = lab.config(vms).tnvm(&["create"]).ended(0);
+    lab.config(&vms.replace("web:", "shop:"));
+    let says = ["of the type `web`", "tnvm adopt shop1 --type shop"];
+    check_unchanged(&lab, &["apply", "--yes"], 4, &says);
+    let _ = lab
+        .tnvm(&["adopt", "shop1", "--type", "shop", "--yes"])
+        .ended(0);
+    lab.settled(&[]);
+    let zvol = &lab.view().zvols["tank/kubernetes/shop1-disk0"];
+    assert_eq!(zvol.user_properties["tnvm:owner"], "tnvm:v1:lab:shop:shop1");
+    assert_eq!(zvol.user_properties["tnvm:device"], "disk.a");
+}

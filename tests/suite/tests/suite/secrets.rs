@@ -63,3 +63,30 @@ fn the_displays_password_reaches_the_server_and_only_there() {
     let rows = lab.tnvm(&["list", "-o", "json"]).ended(0);
     assert!(rows.stdout.contains("(secret)"));
 }
+
+#[test]
+fn a_password_that_the_server_refuses_is_told_before_the_first_change() {
+    const VNC: &str =
+        "web: {count: 1, memory: 512MiB, start: false, display: {type: VNC, web: false}}\n";
+    for (password, says) in [
+        ("NineChars", "longer than the 8 characters"),
+        ("   ", "blank"),
+    ] {
+        let mut lab = Lab::new();
+        lab.config(VNC);
+        lab.set("VNC_PASSWORD", password);
+        if password != "   " {
+            lab.secret(password);
+        }
+        for command in [&["create"][..], &["apply", "--yes"], &["plan"]] {
+            let ran = lab.tnvm(command).ended(2);
+            ran.says(&[says, "display.display", "config.yaml"]);
+        }
+        assert_eq!(lab.mutations(), 0);
+    }
+    // SPICE takes it.
+    let mut lab = Lab::new();
+    lab.config(&VNC.replace("VNC, web: false", "SPICE"));
+    lab.set("VNC_PASSWORD", "NineChars").secret("NineChars");
+    let _ = lab.tnvm(&["create"]).ended(0);
+}

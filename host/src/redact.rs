@@ -1,4 +1,4 @@
-//! Parameters of a call without their secrets.
+//! Calls without their secrets, for whatever is written down: the audit and recordings.
 //!
 //! Secrets are known by three things: the places that the plan's devices put them in, the names of
 //! members, and the values found that way, wherever else they occur.
@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::plan::{Plan, Step};
+
 /// What stands where a secret was.
-pub(super) const HIDDEN: &str = "(secret)";
+pub(crate) const HIDDEN: &str = "(secret)";
 
 /// Parts of a member's name that announce a secret, whatever the plugin says of it.
 const WORDS: [&str; 9] = [
@@ -28,27 +30,46 @@ const SHORTEST: usize = 4;
 
 /// Hides what is secret in calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Redaction {
+pub(crate) struct Redaction {
     /// JSON pointers into the attributes of devices.
     pointers: BTreeSet<String>,
 }
 
 impl Redaction {
     /// With these places in the attributes of devices.
-    pub(super) fn new<'a>(pointers: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(pointers: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             pointers: pointers.into_iter().map(str::to_owned).collect(),
         }
     }
 
+    /// With the places that the devices of a plan have.
+    pub(crate) fn of_plan(plan: &Plan) -> Self {
+        let devices = plan.vms.iter().flat_map(|vm| {
+            let made = vm.steps.iter().filter_map(|step| match step {
+                Step::CreateDevice { device } => Some(device),
+                _ => None,
+            });
+            vm.devices.iter().chain(made)
+        });
+        let secrets = devices.flat_map(|device| &device.secrets);
+        Self::new(secrets.map(|secret| secret.pointer.as_str()))
+    }
+
     /// The parameters without secrets, and what to hide in every text about them.
-    pub(super) fn apply(&self, params: &[Value]) -> (Value, Secrets) {
+    pub(crate) fn apply(&self, params: &[Value]) -> (Value, Secrets) {
         let mut shown = Value::Array(params.to_vec());
         let mut secrets = Secrets::default();
-        self.by_place(&mut shown, &mut secrets);
-        by_name(&mut shown, &mut secrets);
-        secrets.hide_in(&mut shown);
+        self.hide(&mut shown, &mut secrets);
         (shown, secrets)
+    }
+
+    /// Hides what is secret in a value, and whatever these secrets hold already; remembers what it
+    /// finds.
+    pub(crate) fn hide(&self, value: &mut Value, secrets: &mut Secrets) {
+        self.by_place(value, secrets);
+        by_name(value, secrets);
+        secrets.hide_in(value);
     }
 
     /// Every object called `attributes` is that of a device (`vm.device.create`,
@@ -108,13 +129,20 @@ fn announces_a_secret(name: &str) -> bool {
     name == "key" || name.ends_with("_key") || WORDS.iter().any(|word| name.contains(word))
 }
 
-/// The secrets of one call.
+/// Secrets that were found. `Debug` does not show them.
 #[derive(Default)]
-pub(super) struct Secrets(BTreeSet<String>);
+pub(crate) struct Secrets(BTreeSet<String>);
 
 impl Secrets {
+    /// Remembers a secret, to be hidden wherever it occurs.
+    pub(crate) fn remember(&mut self, text: &str) {
+        if text.len() >= SHORTEST {
+            self.0.insert(text.to_owned());
+        }
+    }
+
     /// Hides a value and remembers it. What says nothing stays: an absent secret is no secret.
-    fn take(&mut self, value: &mut Value) {
+    pub(crate) fn take(&mut self, value: &mut Value) {
         match value {
             Value::Null | Value::Bool(_) => return,
             Value::String(text) if text == HIDDEN => return,
@@ -123,12 +151,6 @@ impl Secrets {
             Value::Array(_) | Value::Object(_) => self.remember_all(value),
         }
         *value = Value::String(HIDDEN.to_owned());
-    }
-
-    fn remember(&mut self, text: &str) {
-        if text.len() >= SHORTEST {
-            self.0.insert(text.to_owned());
-        }
     }
 
     fn remember_all(&mut self, value: &Value) {
@@ -141,7 +163,7 @@ impl Secrets {
     }
 
     /// A text without these secrets.
-    pub(super) fn hidden(&self, text: &str) -> String {
+    pub(crate) fn hidden(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // The longest first: one secret may be a part of another.
         let mut all: Vec<&String> = self.0.iter().collect();
@@ -161,6 +183,12 @@ impl Secrets {
             Value::Object(members) => members.values_mut().for_each(|one| self.hide_in(one)),
             _ => {}
         }
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
     }
 }
 
