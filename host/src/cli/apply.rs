@@ -24,10 +24,10 @@ pub(super) async fn apply(
     args: &ApplyArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let saved = args
-        .file
-        .as_ref()
-        .map(|file| Ok((file.as_path(), read(file)?)));
+    let saved = args.file.as_ref().map(|file| {
+        refuse_unused(global, file)?;
+        Ok((file.as_path(), read(file)?))
+    });
     let saved: Option<(&Path, SavedPlan)> = saved.transpose()?;
     if let Some((file, _)) = &saved {
         refuse_unused(global, file)?;

@@ -72,6 +72,12 @@ impl Servers {
             );
             problems.push(problem);
         }
+        let records = global.record.as_ref();
+        if chosen.len() > 1 && records.is_some_and(|path| !path.as_os_str().is_empty()) {
+            let problem = Diagnostic::error("a recording is of one host, and these are several")
+                .help("choose one with --host, or leave --record (TNVM_RECORD) away");
+            problems.push(problem);
+        }
         let unasked = all
             .iter()
             .filter(|host| !chosen.iter().any(|one| one.name == host.name));

@@ -19,6 +19,7 @@ mod effects;
 mod failures;
 mod guard;
 mod hosts;
+mod hosts_failing;
 mod independent;
 mod input;
 mod interrupt;
