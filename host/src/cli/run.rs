@@ -154,6 +154,10 @@ async fn execute_one<'a>(
     let losing = tokio::spawn(losing);
     let report = execute(plan, &session.client, &options, &reporter, signal).await;
     losing.abort();
+    if let Some(why) = session.client.loss() {
+        output.error(&format!("{}{why}", session.prefix()));
+        output.note(&format!("  help: {}", why.help()));
+    }
     if report.unsettled {
         guard::leave(session, part.lock.take(), &output);
     } else {

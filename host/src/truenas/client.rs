@@ -17,6 +17,7 @@ use super::jobs::Job;
 use super::lane::Lane;
 use super::lines::Lines;
 use super::login::Login;
+use super::loss::LossReason;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
@@ -246,6 +247,12 @@ impl Client {
             shared: Arc::clone(&self.shared),
             lane: Lane::Urgent,
         }
+    }
+
+    /// Why no call can be made any more, if that is so.
+    #[must_use]
+    pub fn loss(&self) -> Option<LossReason> {
+        self.shared.lines.loss()
     }
 
     /// Who answers.

@@ -96,6 +96,14 @@ impl Line {
         matches!(*self.state.borrow(), State::Lost(_))
     }
 
+    /// Why it is lost for good, if it is.
+    pub(super) fn loss(&self) -> Option<LossReason> {
+        match &*self.state.borrow() {
+            State::Lost(why) => Some(why.clone()),
+            State::Up(_) | State::Down => None,
+        }
+    }
+
     /// The present connection, or the next one.
     pub(super) async fn connection(
         self: &Arc<Self>,
