@@ -9,6 +9,7 @@ mod bench;
 mod build_plugins;
 mod check_component;
 mod codegen;
+mod conformance;
 mod demo;
 mod fuzz_frames;
 mod paths;
@@ -34,6 +35,7 @@ enum Task {
     BuildPlugins(build_plugins::Arguments),
     Codegen(codegen::Arguments),
     FuzzFrames(fuzz_frames::Arguments),
+    Conformance(conformance::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::BuildPlugins(arguments) => build_plugins::run(arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::FuzzFrames(arguments) => fuzz_frames::run(&arguments),
+        Task::Conformance(arguments) => conformance::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,7 @@
 
 #[cfg(test)]
 mod bench;
+pub mod conform;
 mod errors;
 mod faults;
 mod jobs;

@@ -97,3 +97,40 @@ fn a_version_or_world_that_is_not_understood_is_refused_with_a_reason() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("polls"));
 }
+
+#[test]
+fn a_recording_is_replayed_and_what_differs_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let conform = |port: u32| {
+        let file = folder.path().join("session.jsonl");
+        let lines = [
+            r#"{"i": 0, "dir": "meta", "server": "TrueNAS-25.10.7", "api_path": "/api/current"}"#
+                .to_owned(),
+            r#"{"i": 1, "dir": "c2s", "conn": "c", "frame": {"jsonrpc": "2.0", "id": 1, "method": "auth.login_with_api_key", "params": ["(secret)"]}}"#
+                .to_owned(),
+            r#"{"i": 2, "dir": "s2c", "conn": "c", "frame": {"jsonrpc": "2.0", "id": 1, "result": true}}"#
+                .to_owned(),
+            r#"{"i": 3, "dir": "c2s", "conn": "c", "frame": {"jsonrpc": "2.0", "id": 2, "method": "vm.port_wizard", "params": []}}"#
+                .to_owned(),
+            format!(r#"{{"i": 4, "dir": "s2c", "conn": "c", "frame": {{"jsonrpc": "2.0", "id": 2, "result": {{"port": {port}, "web": 5901}}}}}}"#),
+        ];
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let output = program().arg("--conform").arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = conform(5900);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("session (TrueNAS 25.10.7): 2 covered"),
+        "{said}"
+    );
+    let (code, said) = conform(7777);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains(
+            "session, frame 4, vm.port_wizard: value at port: recorded 7777, simulated 5900"
+        ),
+        "{said}"
+    );
+}

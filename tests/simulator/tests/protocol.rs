@@ -270,3 +270,11 @@ async fn close_code(client: &mut Client) -> u16 {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered_before_the_line_ends() {
+    let (_running, mut client) = started().await;
+    client.socket.send(Message::Close(None)).await.unwrap();
+    let answer = client.socket.next().await;
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+}

@@ -106,12 +106,38 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(super) faults: Option<PathBuf>,
 
+    /// Replay transcripts (as TNVM_RECORD writes them) instead of serving, and print what differs
+    ///
+    /// Each is replayed on a fresh simulator of the version it was recorded on, on a host as the
+    /// transcript shows it; --world gives another. Exit code 1 when something differs.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["listen", "truenas", "latency", "tls", "api_key", "faults", "ready_file"])]
+    pub(super) conform: Vec<PathBuf>,
+
+    /// How --conform prints what it found
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        requires = "conform",
+        default_value = "text"
+    )]
+    pub(super) output: Output,
+
     /// A file to write once the simulator listens
     ///
     /// First line `host:port`, then lines `key value`: api_key, pid, and with TLS certificate (path of
     /// the PEM file) and fingerprint (SHA-256, hexadecimal).
     #[arg(long, value_name = "FILE")]
     pub(super) ready_file: Option<PathBuf>,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,6 +2,7 @@
 //! rules.
 
 mod args;
+mod conform;
 mod output;
 mod ready;
 mod run;

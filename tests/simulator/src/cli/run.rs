@@ -8,7 +8,7 @@ use tnvm_simulator::{Fault, Options, SCRAM_ITERATIONS, Simulator, WorldBuilder, 
 use tracing_subscriber::EnvFilter;
 
 use super::args::Args;
-use super::{output, ready};
+use super::{conform, output, ready};
 
 /// Runs until Ctrl-C.
 pub(crate) async fn run() -> ExitCode {
@@ -19,8 +19,14 @@ pub(crate) async fn run() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    match serve(args).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = if args.conform.is_empty() {
+        serve(args).await.map(|()| true)
+    } else {
+        conform::run(&args).await
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             output::failed(error.as_ref());
             ExitCode::FAILURE

@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::method::{Access, Context, Method, Progress, Run, Step};
 use super::query::{self, OLD_QUERY, QUERY};
-use crate::errors::Failure;
+use crate::errors::{ENOMETHOD, Failure};
 use crate::jobs::JobState;
 use crate::json::{number, object, word};
 use crate::random;
 use crate::schema::{Default, Field, INT, Model, TEXT, Type};
-use crate::version::Line;
+use crate::version::{Line, Version};
 
 /// How often `core.job_wait` looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -171,7 +171,11 @@ fn job_abort(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failu
             no_job(id)
         });
     }
-    if let Some(event) = context.state.jobs.abort(id) {
+    // None of the simulated jobs says that it can be aborted. Recorded on 26.0.0-BETA.3 and 27: it goes
+    // on; up to 25.10.7 it counts as aborted.
+    if context.state.world.version.aborts_any_job()
+        && let Some(event) = context.state.jobs.abort(id)
+    {
         context.state.world.emit(event);
     }
     Ok(Value::Null)
@@ -196,12 +200,15 @@ fn job_wait(context: &mut Context<'_>, params: &[Value], _: &mut Progress) -> St
 fn bulk(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) -> Step {
     let version = context.state.world.version.clone();
     let method = super::find(&version, word(params, 0));
-    let Some(method) = method.filter(|method| method.job.is_none()) else {
+    let Some(method) = method else {
+        return Step::Done(Err(no_method(&version, word(params, 0))));
+    };
+    if method.job.is_some() {
         return Step::Done(Err(Failure::fault(format!(
             "Method {} cannot be called in bulk",
-            word(params, 0)
+            method.name
         ))));
-    };
+    }
     let lists = params
         .get(1)
         .and_then(Value::as_array)
@@ -233,6 +240,23 @@ fn bulk(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) ->
         }
     }
     Step::Done(Ok(Value::Array(results)))
+}
+
+/// Recorded on 24.10.2.5 to 27: `core.bulk` with a name of no service.
+fn no_method(version: &Version, name: &str) -> Failure {
+    let (service, method) = name.rsplit_once('.').unwrap_or((name, ""));
+    let known = super::names(version).any(|method| {
+        method
+            .name
+            .rsplit_once('.')
+            .is_some_and(|(other, _)| other == service)
+    });
+    let text = if known {
+        format!("Method '{method}' not found in '{service}'")
+    } else {
+        format!("Service '{service}' not found")
+    };
+    Failure::call(ENOMETHOD, text)
 }
 
 fn run_through(

@@ -284,28 +284,30 @@ fn nic_attach_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, F
 
 fn usb_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {
     let world = &context.state.world;
+    let described = world.version.describes_usb_devices();
     Ok(Value::Object(
         world
             .usb
             .iter()
-            .map(|device| (device.name.clone(), device.entry()))
+            .map(|device| (device.name.clone(), device.entry(described)))
             .collect(),
     ))
 }
 
 fn usb_device(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure> {
     let name = word(params, 0);
-    let found = context
-        .state
-        .world
-        .usb
-        .iter()
-        .find(|device| device.name == name);
-    Ok(found.map_or_else(
+    let world = &context.state.world;
+    let described = world.version.describes_usb_devices();
+    let found = world.usb.iter().find(|device| device.name == name);
+    let mut entry = found.map_or_else(
         || json!({"capability": {"product": null, "product_id": null, "vendor": null, "vendor_id": null, "bus": null, "device": null},
                   "available": false, "error": "Device not found", "description": ""}),
-        crate::world::UsbDevice::entry,
-    ))
+        |device| device.entry(described),
+    );
+    if let (false, Some(entry)) = (described, entry.as_object_mut()) {
+        entry.shift_remove("description");
+    }
+    Ok(entry)
 }
 
 fn pci_choices(context: &mut Context<'_>, _: &[Value]) -> Result<Value, Failure> {

@@ -7,6 +7,7 @@ use super::query::{self, OLD_FILTERS, OLD_OPTIONS_TYPE, OPTIONS_TYPE};
 use crate::errors::{EINVAL, ENOENT, ENOTDIR, Failure};
 use crate::json::word;
 use crate::schema::{Default, Field, Type};
+use crate::version::Line;
 use crate::world::machine::now_seconds;
 use crate::world::{World, pool_of};
 
@@ -106,8 +107,13 @@ fn statfs(context: &mut Context<'_>, params: &[Value]) -> Result<Value, Failure>
     let dataset = dataset.ok_or_else(|| Failure::call(ENOENT, format!("Path {path} not found")))?;
     let available = world.available(pool_of(&dataset.name)) / BLOCK;
     let total = available + dataset.used / BLOCK;
+    // Recorded on 24.10.2.5: a list of one.
+    let fsid = match world.version.line() {
+        Line::V24_10 => json!(["15090215055516916746"]),
+        _ => json!("15090215055516916746"),
+    };
     Ok(json!({
-        "flags": ["RW", "NOATIME", "XATTR", "POSIXACL", "CASESENSITIVE"], "fsid": "15090215055516916746",
+        "flags": ["RW", "NOATIME", "XATTR", "POSIXACL", "CASESENSITIVE"], "fsid": fsid,
         "fstype": "zfs", "source": dataset.name, "dest": dataset.mountpoint(), "blocksize": BLOCK,
         "total_blocks": total, "free_blocks": available, "avail_blocks": available,
         "total_blocks_str": total.to_string(), "free_blocks_str": available.to_string(),

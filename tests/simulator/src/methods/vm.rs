@@ -108,6 +108,7 @@ fn start(context: &mut Context<'_>, params: &[Value], progress: &mut Progress) -
     if progress.step == 0 {
         if let Err(failure) = power::check_start(world, id, flag(&object(params, 1), "overcommit"))
         {
+            power::note_failed_start(world, id);
             return Step::Done(Err(failure));
         }
         power::begin_start(world, id);
@@ -165,7 +166,9 @@ fn stop_step(
             world.pace.shutdown.min(timeout)
         }));
     }
-    if (!ignores && !suspended) || force_after_timeout {
+    if !ignores && !suspended {
+        power::shut_down(world, id);
+    } else if force_after_timeout {
         power::turn_off(world, id);
     }
     Ok(None)

@@ -244,6 +244,16 @@ pub(crate) fn delete(world: &mut World, id: &str, options: &Object) -> Result<Va
         });
     }
     destroy::destroy(world, id, flag(options, "recursive"))?;
+    // No event tells of what goes with a VM. Recorded on all lines: `vm.delete` with its zvols.
+    if !world.datasets.contains_key(id) {
+        world.emit(Event {
+            kind: "removed",
+            collection: "pool.dataset.query",
+            id: json!(id),
+            fields: None,
+            extra: None,
+        });
+    }
     Ok(json!(true))
 }
 

@@ -1,11 +1,9 @@
 //! Destroying datasets, zvols and snapshots, with the ways in which ZFS refuses.
 
-use serde_json::json;
-
 use super::disk::zvol_of;
 use crate::errors::{EFAULT, ENOTEMPTY, Failure};
 use crate::json::text;
-use crate::world::{Dataset, Event, Snapshot, World};
+use crate::world::{Dataset, Snapshot, World};
 
 /// Destroys a dataset or zvol; `recursive` takes children and snapshots along.
 ///
@@ -129,18 +127,12 @@ fn remove(world: &mut World, name: &str) {
         .snapshots
         .retain(|_, snapshot| snapshot.dataset != name);
     world.files.retain(|path, _| !path.starts_with(&mount));
-    world.emit(Event {
-        kind: "removed",
-        collection: "pool.dataset.query",
-        id: json!(name),
-        fields: None,
-        extra: None,
-    });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
+
     use crate::bench::Bench;
     use crate::world::WorldBuilder;
 

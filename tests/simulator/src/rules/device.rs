@@ -7,7 +7,7 @@ use super::{attributes_model, cdrom, disk, display, nic, passthrough, vm};
 use crate::errors::{Complaint, EINVAL, Failure};
 use crate::json::{Object, flag, text};
 use crate::schema::Checker;
-use crate::version::Version;
+use crate::version::{Line, Version};
 use crate::world::{Device, Event, World};
 
 /// What a device is checked against.
@@ -389,12 +389,25 @@ fn remove_backing(world: &mut World, device: &Device, options: &Object) -> Resul
     Ok(())
 }
 
+/// A device as events carry it: as it is stored, the password included, and nothing of how a zvol was
+/// made. Recorded on 25.10.7 and 26.0.0-BETA.3; 27 sends what it answers.
+pub(super) fn entry_of_event(version: &Version, device: &Device) -> Value {
+    if version.line() >= Line::V27 || version.has_dtype_beside_attributes() {
+        return entry(version, device, false);
+    }
+    let mut attributes = device.attributes.clone();
+    for name in ["create_zvol", "zvol_name", "zvol_volsize"] {
+        attributes.shift_remove(name);
+    }
+    json!({"id": device.id, "attributes": attributes, "order": device.shown_order(), "vm": device.vm})
+}
+
 fn announce(world: &mut World, id: i64, kind: &'static str) {
     let Some(device) = world.devices.get(&id) else {
         return;
     };
     let fields =
-        (!world.version.announces_rows_by_id()).then(|| entry(&world.version, device, false));
+        (!world.version.announces_rows_by_id()).then(|| entry_of_event(&world.version, device));
     world.emit(Event {
         kind,
         collection: "vm.device.query",

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::vm::Domain;
 use super::{destroy, device, disk, display, memory, vm};
 use crate::errors::{EBUSY, ENOMEM, Failure};
 use crate::json::{Object, given, text};
@@ -56,6 +57,14 @@ pub(crate) fn check_start(world: &World, id: i64, overcommit: bool) -> Result<()
     Ok(())
 }
 
+/// A domain that libvirt refused to start is defined all the same. Recorded on 26.0.0-BETA.3:
+/// `vm.status` after it says `SHUTOFF`, not null.
+pub(crate) fn note_failed_start(world: &mut World, id: i64) {
+    if let Some(vm) = world.vms.get_mut(&id) {
+        vm.ever_started |= vm.fails_to_start.is_some();
+    }
+}
+
 /// Marks a start as under way.
 pub(crate) fn begin_start(world: &mut World, id: i64) {
     if let Some(vm) = world.vms.get_mut(&id) {
@@ -67,7 +76,12 @@ pub(crate) fn begin_start(world: &mut World, id: i64) {
 pub(crate) fn finish_start(world: &mut World, id: i64) {
     if world.vms.get(&id).is_some_and(|vm| vm.starting) {
         world.begin_domain(id);
-        vm::announce_domain(world, id, "changed");
+        // Recorded up to 25.10.7: a start defines the domain anew.
+        if !world.version.uses_pylibvirt() {
+            vm::announce_domain(world, id, Domain::Undefined);
+            vm::announce_domain(world, id, Domain::Defined);
+        }
+        vm::announce_domain(world, id, Domain::Started);
     }
 }
 
@@ -94,7 +108,17 @@ pub(crate) fn check_running(world: &World, id: i64) -> Result<(), Failure> {
 pub(crate) fn turn_off(world: &mut World, id: i64) {
     if world.vms.get(&id).is_some_and(Vm::is_active) {
         world.end_domain(id);
-        vm::announce_domain(world, id, "changed");
+        vm::announce_domain(world, id, Domain::Stopped);
+    }
+}
+
+/// The guest shuts down and is off.
+pub(crate) fn shut_down(world: &mut World, id: i64) {
+    if world.vms.get(&id).is_some_and(Vm::is_active) {
+        if !world.version.uses_pylibvirt() {
+            vm::announce_domain(world, id, Domain::ShutDown);
+        }
+        turn_off(world, id);
     }
 }
 
@@ -193,6 +217,10 @@ pub(crate) fn finish_delete(
         destroy_zvols(world, id, options)?;
     }
     let devices: Vec<i64> = world.devices_of(id).map(|device| device.id).collect();
+    // Recorded up to 25.10.7: the definition goes first.
+    if !world.version.uses_pylibvirt() {
+        vm::announce_domain(world, id, Domain::Undefined);
+    }
     for device in devices {
         device::drop_device(world, device);
     }
@@ -331,7 +359,12 @@ fn set_power(world: &mut World, id: i64, power: Power) {
     if let Some(vm) = world.vms.get_mut(&id) {
         vm.power = power;
     }
-    vm::announce_domain(world, id, "changed");
+    let told = match power {
+        Power::Suspended { .. } => Domain::Suspended,
+        Power::Running { .. } => Domain::Resumed,
+        Power::Off => Domain::Stopped,
+    };
+    vm::announce_domain(world, id, told);
 }
 
 fn no_domain(name: &str, ever_started: bool) -> Failure {

@@ -222,10 +222,21 @@ pub(crate) fn status(version: &Version, vm: &Vm) -> Value {
 
 /// The entry of `vm.query`. Recorded on 25.10.7, order of members included.
 pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
-    let devices: Vec<Value> = world
+    let devices = world
         .devices_of(vm.id)
-        .map(|device| super::device::entry(&world.version, device, show_secrets))
-        .collect();
+        .map(|device| super::device::entry(&world.version, device, show_secrets));
+    entry_with(world, vm, devices.collect())
+}
+
+/// The same with devices as events carry them.
+fn entry_of_event(world: &World, vm: &Vm) -> Value {
+    let devices = world
+        .devices_of(vm.id)
+        .map(|device| super::device::entry_of_event(&world.version, device));
+    entry_with(world, vm, devices.collect())
+}
+
+fn entry_with(world: &World, vm: &Vm, devices: Vec<Value>) -> Value {
     let shows = world.devices_of(vm.id).any(|device| {
         device.dtype() == "DISPLAY"
             && text(&device.attributes, "type") == "SPICE"
@@ -245,47 +256,85 @@ pub(crate) fn entry(world: &World, vm: &Vm, show_secrets: bool) -> Value {
     Value::Object(entry)
 }
 
-/// Tells subscribers that a VM was added or changed.
+/// Tells subscribers that a VM's row was added or changed: with the whole entry from 25.10 on, before
+/// by its id alone. Up to 25.10 a new VM is also defined at once, which libvirt tells.
 pub(crate) fn announce(world: &mut World, id: i64, kind: &'static str) {
-    if world.version.announces_rows_by_id() {
-        world.emit(Event {
-            kind,
-            collection: "vm.query",
-            id: json!(id),
-            fields: None,
-            extra: None,
-        });
-        if kind == "changed" {
-            return;
-        }
+    let Some(vm) = world.vms.get(&id) else { return };
+    let fields = (!world.version.announces_rows_by_id()).then(|| entry_of_event(world, vm));
+    world.emit(Event {
+        kind,
+        collection: "vm.query",
+        id: json!(id),
+        fields,
+        extra: None,
+    });
+    if kind == "added" && !world.version.uses_pylibvirt() {
+        announce_domain(world, id, Domain::Defined);
     }
-    announce_domain(world, id, kind);
 }
 
-/// Tells subscribers what a VM's domain does. Recorded on 25.10.7: rows carry no devices and
-/// `extra.state` has words of its own; 26 sends the whole entry.
-pub(crate) fn announce_domain(world: &mut World, id: i64, kind: &'static str) {
+/// What libvirt tells of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// Its definition came.
+    Defined,
+    /// Its definition went.
+    Undefined,
+    /// It runs.
+    Started,
+    /// It is paused.
+    Suspended,
+    /// It runs again.
+    Resumed,
+    /// Its guest has shut down.
+    ShutDown,
+    /// It is off.
+    Stopped,
+}
+
+impl Domain {
+    /// `extra.state`: the server takes libvirt's numbers of events for numbers of states. Recorded on
+    /// 24.10.2.5, 25.04.2.6 and 25.10.7, but for the two about suspending.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Defined => "NOSTATE",
+            Self::Undefined | Self::Resumed => "RUNNING",
+            Self::Started => "BLOCKED",
+            Self::Suspended => "PAUSED",
+            Self::ShutDown => "CRASHED",
+            Self::Stopped => "SHUTOFF",
+        }
+    }
+}
+
+/// Tells subscribers what libvirt told. Recorded up to 25.10.7: rows carry no devices, `status.state`
+/// has words of its own; 26 sends the whole entry.
+pub(crate) fn announce_domain(world: &mut World, id: i64, told: Domain) {
     let Some(vm) = world.vms.get(&id) else { return };
-    let mut fields = entry(world, vm, false);
-    let state = match (kind, vm.power) {
-        ("added", _) => "NOSTATE",
-        (_, Power::Running { .. }) => "RUNNING",
-        (_, Power::Suspended { .. }) => "PAUSED",
-        (_, Power::Off) => "SHUTOFF",
-    };
+    let mut fields = entry_of_event(world, vm);
     let mut extra = None;
     if !world.version.events_carry_full_entry() {
         if let Some(fields) = fields.as_object_mut() {
-            fields.remove("devices");
-            if let (Some(status), Power::Off) = (
+            fields.shift_remove("devices");
+            let state = match (told, vm.power) {
+                (Domain::Undefined, _) => Some("UPDATING CONFIGURATION"),
+                (_, Power::Off) => Some("SHUTOFF"),
+                _ => None,
+            };
+            if let (Some(status), Some(state)) = (
                 fields.get_mut("status").and_then(Value::as_object_mut),
-                vm.power,
+                state,
             ) {
-                status.insert("state".into(), json!("SHUTOFF"));
+                status.insert("state".into(), json!(state));
             }
         }
-        extra = Some(json!({"state": state}));
+        extra = Some(json!({"state": told.word()}));
     }
+    let kind = if told == Domain::Defined {
+        "added"
+    } else {
+        "changed"
+    };
     world.emit(Event {
         kind,
         collection: "vm.query",

@@ -90,7 +90,12 @@ pub(super) async fn talk<S>(
             }
             // Pings are answered by the library while it reads.
             Wake::Frame(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => false,
-            Wake::Frame(Some(Ok(Message::Close(_)) | Err(_)) | None) => true,
+            // The library has the answer ready; a client may wait for it.
+            Wake::Frame(Some(Ok(Message::Close(_)))) => {
+                socket.flush().await.ok();
+                true
+            }
+            Wake::Frame(Some(Err(_)) | None) => true,
         };
         if ended {
             break;

@@ -31,6 +31,12 @@ pub enum HalfRows {
 }
 
 impl Version {
+    /// `core.job_abort` ends any job, also one that is not abortable. Recorded up to 25.10.7, and not
+    /// on 26.0.0-BETA.3.
+    pub fn aborts_any_job(&self) -> bool {
+        self.line <= Line::V25_10
+    }
+
     /// What selecting half an object comes to. Recorded on 24.10.2.5, 25.04.2.6, 25.10.7, 26.0.0-BETA.3
     /// and 27: `vm.query` with `status.state`, `vm.device.query` with `attributes.dtype`.
     pub fn half_rows(&self) -> HalfRows {

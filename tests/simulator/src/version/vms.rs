@@ -1,6 +1,6 @@
 //! What differs in VMs and their devices.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Line, Version};
 use crate::json::Object;
@@ -9,12 +9,6 @@ impl Version {
     /// Members that an entry of `interface.query` has besides those of 25.10, or lacks. Recorded on every
     /// line.
     pub(crate) fn shape_interface(&self, entry: &mut Object) {
-        let state = entry.get_mut("state").and_then(Value::as_object_mut);
-        if let (true, Some(state)) = (self.line <= Line::V25_04, state) {
-            for key in ["ports", "xmit_hash_policy", "lacpdu_rate"] {
-                state.shift_remove(key);
-            }
-        }
         if self.since(Line::V27) {
             for key in ["bridge_members", "lag_ports"] {
                 entry.entry(key).or_insert_with(|| json!([]));
@@ -154,6 +148,11 @@ impl Version {
     /// An ISO must not lie in a pool's root dataset. Code reading: 25.10.1 CD-ROM device.
     pub fn refuses_iso_in_root_dataset(&self) -> bool {
         self.since(Line::V25_10) && self.full != "25.10.0"
+    }
+
+    /// A USB device has a description in a sentence. Schema: 26.0.0, not 25.10.5.
+    pub fn describes_usb_devices(&self) -> bool {
+        self.since(Line::V26)
     }
 
     /// Events carry the whole VM entry. Code reading: 26 VM events.

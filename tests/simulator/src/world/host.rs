@@ -78,8 +78,8 @@ impl InterfaceKind {
 }
 
 impl Interface {
-    /// The entry of `interface.query`. Recorded on 25.10.7.
-    pub fn entry(&self, position: usize) -> Value {
+    /// The entry of `interface.query`. Recorded on 25.10.7; `old` for 24.10.2.5 and 25.04.2.6.
+    pub fn entry(&self, position: usize, old: bool) -> Value {
         let mac = format!("00:16:3e:00:00:{:02x}", position + 1);
         let actual: Vec<Value> = self
             .addresses
@@ -120,25 +120,38 @@ impl Interface {
         if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), more) {
             entry.extend(more);
         }
+        // Only bonds had these then.
+        let state = entry.get_mut("state").and_then(Value::as_object_mut);
+        if let (true, Some(state)) = (old && self.kind != InterfaceKind::Bond, state) {
+            for name in ["ports", "xmit_hash_policy", "lacpdu_rate"] {
+                state.shift_remove(name);
+            }
+        }
         entry
     }
 }
 
 impl UsbDevice {
-    /// The entry of `vm.device.usb_passthrough_choices`. Schema: 25.10.5.
-    pub fn entry(&self) -> Value {
+    /// The entry of `vm.device.usb_passthrough_choices`. Schema: 25.10.5; 26 describes the device in a
+    /// sentence, too.
+    pub fn entry(&self, described: bool) -> Value {
         let (bus, device) = self
             .name
             .trim_start_matches("usb_")
             .split_once('_')
             .unwrap_or(("1", "1"));
-        json!({
+        let mut entry = json!({
             "capability": {
                 "product": self.product, "product_id": self.product_id, "vendor": self.vendor,
                 "vendor_id": self.vendor_id, "bus": bus, "device": device,
             },
-            "available": true, "error": null, "description": format!("{} by {}", self.product, self.vendor),
-        })
+            "available": true, "error": null,
+        });
+        if let (true, Some(entry)) = (described, entry.as_object_mut()) {
+            let text = format!("{} by {}", self.product, self.vendor);
+            entry.insert("description".into(), json!(text));
+        }
+        entry
     }
 }
 
