@@ -171,7 +171,7 @@ pub enum ConnectError {
         /// Where.
         endpoint: Endpoint,
         /// How.
-        source: CallError,
+        source: Box<CallError>,
     },
 }
 
@@ -213,7 +213,7 @@ impl ConnectError {
             Self::Tcp { .. } | Self::ProxyTcp { .. } | Self::Timeout { .. } => true,
             Self::ProxyRefused { status, .. } => *status >= 500,
             Self::Http { status, .. } => *status >= 500,
-            Self::Call { source, .. } => matches!(source, CallError::Disconnected { .. }),
+            Self::Call { source, .. } => matches!(**source, CallError::Disconnected { .. }),
             _ => false,
         }
     }
@@ -250,11 +250,22 @@ impl ConnectError {
             Self::Version { why, .. } => why.help().into(),
             Self::OlderProtocol { .. } => "let what stands before the server, such as a proxy, pass /api/current on".into(),
             Self::UnknownVersion { .. } => "check that the address is that of a TrueNAS".into(),
-            Self::Call { source: CallError::Disconnected { why: DisconnectReason::ClosedByServer { code: 1008, .. }, .. }, .. } => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
+            Self::Call { source, .. } if is_turned_away(source) => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
             Self::Call { source, .. } => return source.help().map(str::to_owned),
             Self::TlsSetup { .. } | Self::Timeout { .. } => return None,
         })
     }
+}
+
+/// Whether the server let nobody in from this address: it closes with 1008.
+fn is_turned_away(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Disconnected {
+            why: DisconnectReason::ClosedByServer { code: 1008, .. },
+            ..
+        }
+    )
 }
 
 fn tls_help(problem: &TlsProblem, fingerprint: Option<Fingerprint>) -> Option<String> {

@@ -314,7 +314,7 @@ fn may_pass(error: &ConnectError) -> bool {
             *status >= 500
         }
         ConnectError::Call { source, .. } => matches!(
-            source,
+            **source,
             CallError::Disconnected { .. }
                 | CallError::TimedOut { .. }
                 | CallError::TooManyCalls { .. }

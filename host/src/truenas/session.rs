@@ -213,7 +213,10 @@ pub(super) async fn enter(
 async fn greet(connection: &Connection, endpoint: &Endpoint) -> Result<(), ConnectError> {
     let endpoint = endpoint.clone();
     connection.greet().await.map_err(|source| match source {
-        CallError::Disconnected { .. } => ConnectError::Call { endpoint, source },
+        CallError::Disconnected { .. } => ConnectError::Call {
+            endpoint,
+            source: Box::new(source),
+        },
         _ => ConnectError::WebSocket {
             endpoint,
             message: "it does not greet back as TrueNAS 24.10 does".to_owned(),
@@ -237,7 +240,7 @@ async fn ask(
     );
     let answer = version.map_err(|source| ConnectError::Call {
         endpoint: endpoint.clone(),
-        source,
+        source: Box::new(source),
     })?;
     let text = answer.as_str().unwrap_or_default().to_owned();
     let Some(version) = Version::parse(&text) else {

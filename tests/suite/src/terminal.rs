@@ -72,7 +72,8 @@ fn read(mut master: File) -> Receiver<String> {
         let mut buffer = [0; 4096];
         // Linux says EIO when the other end is closed.
         while let Ok(length @ 1..) = master.read(&mut buffer) {
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let text =
+                String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
             if sender.send(text).is_err() {
                 return;
             }
