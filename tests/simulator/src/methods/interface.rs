@@ -7,7 +7,6 @@ use super::query::{self, BY_NAME, OLD_BY_NAME, OLD_QUERY, QUERY};
 use crate::errors::Failure;
 use crate::json::{flag, object, word};
 use crate::schema::{Default, Field, Model, Type};
-use crate::version::Line;
 use crate::world::{Interface, InterfaceKind};
 
 const READ: &[&str] = &["NETWORK_INTERFACE_READ"];
@@ -61,16 +60,14 @@ pub(super) fn choice(interface: &Interface) -> (String, Value) {
 }
 
 fn rows(context: &Context<'_>) -> Vec<Value> {
-    let world = &context.state.world;
-    let old = world.version.line() <= Line::V25_04;
-    world
-        .interfaces
+    let interfaces = &context.state.world.interfaces;
+    interfaces
         .iter()
         .enumerate()
         .map(|(position, interface)| {
-            let mut entry = interface.entry(position, old);
+            let mut entry = interface.entry(position);
             if let Some(entry) = entry.as_object_mut() {
-                world.version.shape_interface(entry);
+                context.state.world.version.shape_interface(entry);
             }
             entry
         })

@@ -222,7 +222,7 @@ fn as_pylibzfs_shows(entry: &mut Map<String, Value>) {
 }
 
 /// `1 GiB` as ZFS writes it: `1G`.
-fn as_zfs_writes(text: &str) -> Option<String> {
+pub(super) fn as_zfs_writes(text: &str) -> Option<String> {
     if let Some(bytes) = text.strip_suffix(" bytes") {
         return Some(bytes.to_owned());
     }
@@ -366,7 +366,7 @@ fn shown(parsed: Value, raw: &str, value: Value, source: &str) -> Value {
 }
 
 /// A size as a person reads it: two decimals at most, binary units.
-fn humanized(number: u64) -> String {
+pub(super) fn humanized(number: u64) -> String {
     const UNITS: [(&str, u32); 5] = [
         ("PiB", 50),
         ("TiB", 40),

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::dataset_entry;
 use crate::errors::{EBUSY, EEXIST, ENOENT, Failure};
 use crate::json::{Object, flag, given, text};
 use crate::query::Options;
@@ -262,7 +263,17 @@ fn known_properties(world: &World, snapshot: &Snapshot) -> Vec<(&'static str, Va
         .get(&snapshot.dataset)
         .map(|dataset| dataset.kind)
     {
-        known.push(("volsize", property(&size.to_string(), json!(size))));
+        let mut volsize = property(&size.to_string(), json!(size));
+        // Recorded on 24.10.2.5 and 25.04.2.6.
+        let short = dataset_entry::humanized(size);
+        if let (true, Some(short), Some(volsize)) = (
+            world.version.shows_whole_snapshots(),
+            dataset_entry::as_zfs_writes(&short),
+            volsize.as_object_mut(),
+        ) {
+            volsize.insert("value".into(), json!(short));
+        }
+        known.push(("volsize", volsize));
     }
     known
 }

@@ -1,6 +1,6 @@
 //! What differs in VMs and their devices.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Line, Version};
 use crate::json::Object;
@@ -9,6 +9,12 @@ impl Version {
     /// Members that an entry of `interface.query` has besides those of 25.10, or lacks. Recorded on every
     /// line.
     pub(crate) fn shape_interface(&self, entry: &mut Object) {
+        let state = entry.get_mut("state").and_then(Value::as_object_mut);
+        if let (true, Some(state)) = (self.line <= Line::V25_04, state) {
+            for key in ["ports", "xmit_hash_policy", "lacpdu_rate"] {
+                state.shift_remove(key);
+            }
+        }
         if self.since(Line::V27) {
             for key in ["bridge_members", "lag_ports"] {
                 entry.entry(key).or_insert_with(|| json!([]));

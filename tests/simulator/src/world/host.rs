@@ -78,8 +78,8 @@ impl InterfaceKind {
 }
 
 impl Interface {
-    /// The entry of `interface.query`. Recorded on 25.10.7; `old` for 24.10.2.5 and 25.04.2.6.
-    pub fn entry(&self, position: usize, old: bool) -> Value {
+    /// The entry of `interface.query`. Recorded on 25.10.7.
+    pub fn entry(&self, position: usize) -> Value {
         let mac = format!("00:16:3e:00:00:{:02x}", position + 1);
         let actual: Vec<Value> = self
             .addresses
@@ -119,13 +119,6 @@ impl Interface {
         };
         if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), more) {
             entry.extend(more);
-        }
-        // Only bonds had these then.
-        let state = entry.get_mut("state").and_then(Value::as_object_mut);
-        if let (true, Some(state)) = (old && self.kind != InterfaceKind::Bond, state) {
-            for name in ["ports", "xmit_hash_policy", "lacpdu_rate"] {
-                state.shift_remove(name);
-            }
         }
         entry
     }
