@@ -88,7 +88,10 @@ impl Output {
     /// Prints rows under a header. A cell is its text and what it means.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<TableCell>]) {
         let mut table = Table::new();
-        table.load_preset(NOTHING).set_header(header.to_vec());
+        table.load_preset(NOTHING);
+        if !header.is_empty() {
+            table.set_header(header.to_vec());
+        }
         if self.colour_stdout {
             table.enforce_styling();
         } else {

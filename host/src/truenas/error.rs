@@ -194,7 +194,7 @@ impl CallError {
                 "the session has ended: run the command again"
             }
             Self::NotAuthorized(_) => {
-                "give the account the roles VM_DEVICE_WRITE, DATASET_WRITE, DATASET_DELETE and READONLY_ADMIN"
+                "give the account the roles VM_DEVICE_WRITE, DATASET_WRITE, DATASET_DELETE and READONLY_ADMIN; `tnvm login` shows which are missing"
             }
             Self::RateLimited(_) => {
                 "wait ten minutes: the server counts calls before login per address"

@@ -60,10 +60,7 @@ impl Involved {
     fn meets(self, method: Method) -> bool {
         match method {
             Method::FileStat | Method::FileSystemStat => self.files,
-            Method::DatasetCreate
-            | Method::DatasetDelete
-            | Method::SnapshotDelete
-            | Method::ZfsSnapshotDelete => self.volumes,
+            Method::DatasetCreate | Method::DatasetDelete => self.volumes,
             _ => true,
         }
     }
@@ -100,7 +97,7 @@ impl Roles {
 }
 
 /// The roles that a command needs, each with the methods that ask for it. What a command can do
-/// without (the server's name, clock and id) is not in it, nor what is only asked for plugins.
+/// without (the server's name, clock and id) is not in it, nor what only `--with-snapshots` asks for.
 #[must_use]
 pub fn needed_roles(purpose: Purpose, involved: Involved) -> BTreeMap<&'static str, Vec<Method>> {
     let mut needed: BTreeMap<&'static str, Vec<Method>> = BTreeMap::new();
@@ -153,9 +150,15 @@ const fn role_of(method: Method) -> Option<&'static str> {
     })
 }
 
-/// Whether a run goes on without it.
+/// Whether a run goes on without it, or asks for it only where the user says `--with-snapshots`.
 const fn is_optional(method: Method) -> bool {
-    matches!(method, Method::SystemHostId | Method::SystemInfo)
+    matches!(
+        method,
+        Method::SystemHostId
+            | Method::SystemInfo
+            | Method::SnapshotDelete
+            | Method::ZfsSnapshotDelete
+    )
 }
 
 impl Client {
