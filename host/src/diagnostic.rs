@@ -84,6 +84,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Where, if a text is to blame.
     pub location: Option<Location>,
+    /// The server concerned, by its name in the config, where that names hosts.
+    pub host: Option<String>,
     /// The VM concerned, by name.
     pub vm: Option<String>,
     /// The device concerned, by its name within the VM.
@@ -100,6 +102,7 @@ impl Diagnostic {
             message: message.into(),
             help: None,
             location: None,
+            host: None,
             vm: None,
             device: None,
             refusal: false,
@@ -133,6 +136,13 @@ impl Diagnostic {
     #[must_use]
     pub fn at(mut self, location: impl Into<Option<Location>>) -> Self {
         self.location = location.into();
+        self
+    }
+
+    /// Names the server, where it has a name.
+    #[must_use]
+    pub fn host(mut self, host: Option<&str>) -> Self {
+        self.host = host.map(str::to_owned);
         self
     }
 
@@ -177,6 +187,12 @@ impl Diagnostics {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The same, each of this server, where it has a name.
+    #[must_use]
+    pub fn of_host(self, host: Option<&str>) -> Self {
+        Self(self.0.into_iter().map(|one| one.host(host)).collect())
     }
 
     /// All of them.

@@ -170,7 +170,10 @@ impl Secrets {
         all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in all {
             if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), HIDDEN);
+                // One may be a part of what stands where another was.
+                let parts = text.split(HIDDEN);
+                let parts: Vec<_> = parts.map(|part| part.replace(secret, HIDDEN)).collect();
+                text = parts.join(HIDDEN);
             }
         }
         text
@@ -256,6 +259,15 @@ mod tests {
         assert_eq!(
             secrets.hidden("bad password: Hunter22"),
             "bad password: (secret)"
+        );
+    }
+
+    #[test]
+    fn what_stands_for_a_secret_is_not_touched_again() {
+        check(
+            &[],
+            json!([{"password": "secret", "token": "my secret token", "text": "my secret token, secret"}]),
+            json!([{"password": HIDDEN, "token": HIDDEN, "text": "(secret), (secret)"}]),
         );
     }
 

@@ -86,8 +86,14 @@ fn render(config: &Config) -> String {
     let mut out = String::new();
     writeln!(out, "group {}", config.group).unwrap();
     writeln!(out, "storage {}", config.storage.node.to_json()).unwrap();
-    if config.truenas != Default::default() {
-        writeln!(out, "{:?}", config.truenas).unwrap();
+    for host in &config.hosts {
+        if let Some(name) = &host.name {
+            let storage = host.storage.as_ref().map(|one| one.node.to_json());
+            writeln!(out, "host {name} {:?} {storage:?}", host.login).unwrap();
+        }
+        if host.section != Default::default() {
+            writeln!(out, "{:?}", host.section).unwrap();
+        }
     }
     for one in &config.plugins {
         writeln!(
@@ -114,6 +120,9 @@ fn render(config: &Config) -> String {
             vm.protect
         )
         .unwrap();
+        if let Some(host) = &vm.host {
+            writeln!(out, "  on {host}").unwrap();
+        }
         for (name, node) in &vm.fields {
             writeln!(out, "  {name} = {}", line(node)).unwrap();
         }
@@ -364,6 +373,8 @@ fn key() -> impl Strategy<Value = String> {
         "start",
         "storage",
         "truenas",
+        "hosts",
+        "host",
         "defaults",
         "plugins",
         "group",

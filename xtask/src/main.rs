@@ -34,8 +34,8 @@ enum Task {
     Bench(bench::Arguments),
     BuildPlugins(build_plugins::Arguments),
     Codegen(codegen::Arguments),
-    Conformance(conformance::Arguments),
     FuzzFrames(fuzz_frames::Arguments),
+    Conformance(conformance::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,8 +45,8 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BuildPlugins(arguments) => build_plugins::run(arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
-        Task::Conformance(arguments) => conformance::run(&arguments),
         Task::FuzzFrames(arguments) => fuzz_frames::run(&arguments),
+        Task::Conformance(arguments) => conformance::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

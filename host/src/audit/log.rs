@@ -95,6 +95,24 @@ impl AuditLog {
         })
     }
 
+    /// Another log to the same file, for another server: it is about a plan of its own.
+    ///
+    /// # Errors
+    /// When the system gives no second handle to the file.
+    pub fn another(&self) -> Result<Self, AuditError> {
+        let file = self.file.try_clone().map_err(|source| AuditError {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            file,
+            path: self.path.clone(),
+            who: self.who.clone(),
+            command: self.command,
+            subject: Mutex::default(),
+        })
+    }
+
     /// Where lines are kept unless the user says otherwise: `audit.jsonl` in the user's folder for
     /// state. None where there is no such folder.
     #[must_use]
@@ -276,6 +294,24 @@ mod tests {
             }
         });
         assert_eq!(lines(&path).len(), 200);
+    }
+
+    #[test]
+    fn a_log_for_another_server_writes_to_the_same_file_about_its_own_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let log = open(&path);
+        let other = log.another().unwrap();
+        log.about_group("lab");
+        other.about_group("other");
+        told(&log, &[], CallOutcome::Done);
+        told(&other, &[], CallOutcome::Done);
+        let found = lines(&path);
+        assert_eq!(
+            (&found[0]["group"], &found[1]["group"]),
+            (&json!("lab"), &json!("other"))
+        );
+        assert_eq!(found[0]["run"], found[1]["run"]);
     }
 
     #[test]

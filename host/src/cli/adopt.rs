@@ -3,11 +3,13 @@
 use super::adopt_write;
 use super::args::{AdoptArgs, Global};
 use super::exit::{Exit, Failure};
+use super::fleet::{Fleet, Target};
 use super::marking::{MarkCall, MarkPlan, Marking};
 use super::output::Output;
-use super::prepare::{Prepared, Reach, Scope, prepare, scope};
+use super::prepare::{Reach, prepare};
 use super::release;
-use super::session::{self, Session};
+use super::scope::{Scope, scope};
+use super::session::{Opening, Session};
 use crate::config::RESERVED_SECTIONS;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{
@@ -28,27 +30,34 @@ pub(super) async fn adopt(
     } else {
         Purpose::Adopt
     };
-    let session = session::open(
+    let opening = Opening {
         global,
-        &scope.environment,
-        scope.config.as_ref(),
-        None,
+        environment: &scope.known.environment,
+        vms_at_once: None,
         purpose,
         output,
-    )
-    .await?;
-    let this = Adopt {
-        global,
-        args,
-        scope: &scope,
-        session: &session,
     };
-    let outcome = match &args.write {
-        Some(path) => adopt_write::write(&this, path, output).await,
-        None if args.release => release::release(&this, output).await,
-        None => this.run(output).await,
+    let target = Target {
+        host: scope.known.servers.only()?.clone(),
+        vms: Vec::new(),
+        part: (),
     };
-    session.close().await;
+    let fleet = Fleet::open(&opening, vec![target], Vec::new(), async |_, ()| Ok(())).await?;
+    let mut outcome = Ok(Exit::Done);
+    for member in &fleet.members {
+        let this = Adopt {
+            global,
+            args,
+            scope: &scope,
+            session: &member.session,
+        };
+        outcome = match &args.write {
+            Some(path) => adopt_write::write(&this, path, output).await,
+            None if args.release => release::release(&this, output).await,
+            None => this.run(output).await,
+        };
+    }
+    fleet.close().await;
     outcome
 }
 
@@ -85,19 +94,22 @@ impl Adopt<'_> {
     }
 
     async fn desired(&self, output: &Output) -> Result<Option<Desired>, Failure> {
-        if self.scope.config.is_none() {
+        if self.scope.known.config.is_none() {
             return Ok(None);
         }
         let prepared = prepare(self.global, Reach::Server, output)?;
-        let Prepared { desired, .. } = prepared.for_server(&self.session.client).await?;
-        Ok(Some(desired))
+        let mut parts = prepared.parts.iter();
+        match parts.find(|part| part.host.name == self.session.name) {
+            Some(part) => Ok(Some(prepared.for_server(part, &self.session.client).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn run(&self, output: &Output) -> Result<Exit, Failure> {
         let desired = self.desired(output).await?;
         let plan_of = |observed: &Observed| {
             let (plan, mut problems) = plan_adopt(&self.request(), desired.as_ref(), observed);
-            problems.extend(unsaid(&plan, desired.as_ref()));
+            problems.extend(self.unsaid(&plan, desired.as_ref()));
             (plan, problems)
         };
         let marking = Marking {
@@ -108,26 +120,35 @@ impl Adopt<'_> {
         };
         marking.run(output).await
     }
-}
 
-/// A VM of the group that no config says is one that the next apply removes.
-fn unsaid(plan: &AdoptPlan, desired: Option<&Desired>) -> Diagnostics {
-    let mut problems = Diagnostics::default();
-    let Some(desired) = desired else {
-        return problems;
-    };
-    for vm in &plan.vms {
-        if !desired.vms.iter().any(|one| one.name == vm.name) {
-            problems.push(
-                Diagnostic::warning(
+    /// A VM of the group that no config says is one that the next apply removes; one that it puts on
+    /// another server is in the way there.
+    fn unsaid(&self, plan: &AdoptPlan, desired: Option<&Desired>) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        let Some(desired) = desired else {
+            return problems;
+        };
+        let config = self.scope.known.config.as_ref();
+        for vm in &plan.vms {
+            if desired.vms.iter().any(|one| one.name == vm.name) {
+                continue;
+            }
+            let said = config.and_then(|config| config.vms.iter().find(|one| one.name == vm.name));
+            let host = said.and_then(|said| said.host.as_deref());
+            let problem = match (host, &self.session.name) {
+                (Some(host), Some(here)) => Diagnostic::warning(format!(
+                    "the config says that it is on {host}, so the next `tnvm apply` would refuse"
+                ))
+                .help(format!("write `host: {here}` for it first")),
+                _ => Diagnostic::warning(
                     "the config does not have it, so the next `tnvm apply` would remove it",
                 )
-                .help("write it into the config first; `tnvm adopt NAME --write -` shows how")
-                .vm(&vm.name),
-            );
+                .help("write it into the config first; `tnvm adopt NAME --write -` shows how"),
+            };
+            problems.push(problem.vm(&vm.name));
         }
+        problems
     }
-    problems
 }
 
 impl MarkPlan for AdoptPlan {

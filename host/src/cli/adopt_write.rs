@@ -51,6 +51,11 @@ pub(super) async fn write(this: &Adopt<'_>, path: &Path, output: &Output) -> Res
         })?;
         output.note(&format!("wrote {}", path.display()));
     }
+    if let Some(name) = &this.session.name {
+        output.note(&format!(
+            "it says nothing of hosts: write `host: {name}` to its types where you copy them"
+        ));
+    }
     others(&plan, &observed, output);
     let (tried, refused) = match trial.plan(&text, &plan, &observed) {
         Ok(tried) => tried,
@@ -132,8 +137,8 @@ impl<'a> Trial<'a> {
         };
         // The config gives the disks their names when it comes to that.
         let (as_marked, _) = self.this.plan(Some(&desired), observed)?;
-        let wanted = Wanted::new(desired, options, &self.this.scope.environment);
-        Ok(wanted.plan(&adopted(&as_marked, observed)))
+        let wanted = Wanted::new(desired, options, &self.this.scope.known.environment);
+        Ok(wanted.plan_from(&adopted(&as_marked, observed), &[]))
     }
 }
 

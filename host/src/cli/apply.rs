@@ -1,19 +1,21 @@
-//! `tnvm apply`: makes the server as the config, or a saved plan, says.
+//! `tnvm apply`: makes the servers as the config, or a saved plan, says.
 
 use std::path::Path;
 
-use super::args::{ApplyArgs, Global, OnFailureArg};
+use super::args::{ApplyArgs, Global};
 use super::change::{self, Wanted};
 use super::exit::{Exit, Failure};
-use super::guard;
+use super::fleet::{Fleet, Target};
+use super::look::Goal;
 use super::output::Output;
-use super::prepare::{Secrets, optional_config, secrets_for};
-use super::run::{Run, run, show_only};
-use super::session::{self, Session};
-use crate::config::Environment;
-use crate::diagnostic::Diagnostic;
-use crate::execute::OnFailure;
-use crate::plan::{Observed, Plan, PlanView, SavedPlan, SavedPlanError, Step};
+use super::prepare::secrets_for;
+use super::scope::{Known, known};
+use super::session::{Opening, Session};
+use super::work::{Question, Work};
+use crate::config::{Environment, HostEntry};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::{Observed, Plan, SavedPart, SavedPlan, SavedPlanError, Step, VmPlan};
+use crate::resolve::Desired;
 use crate::truenas::Purpose;
 
 /// Runs the command.
@@ -22,48 +24,133 @@ pub(super) async fn apply(
     args: &ApplyArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let Some(file) = &args.file else {
-        let options = change::options(&args.change);
-        let (session, wanted, environment) =
-            change::from_config(global, options, args.concurrency, Purpose::Apply, output).await?;
-        let this = Apply {
-            session: &session,
-            wanted: &wanted,
-            saved: None,
-            global,
-            args,
-            environment: &environment,
-        };
-        let outcome = this.run(output).await;
-        session.close().await;
-        return outcome;
+    let saved = args.file.as_ref().map(|file| {
+        refuse_unused(global, file)?;
+        Ok((file.as_path(), read(file)?))
+    });
+    let saved: Option<(&Path, SavedPlan)> = saved.transpose()?;
+    if let Some((file, _)) = &saved {
+        refuse_unused(global, file)?;
+    }
+    let (fleet, environment) = match &saved {
+        None => {
+            let options = change::options(&args.change);
+            let at_once = args.concurrency;
+            let agreed = |wanted| Agreed {
+                wanted,
+                saved: None,
+            };
+            change::from_config(global, options, at_once, Purpose::Apply, output, agreed).await?
+        }
+        Some((file, saved)) => from_saved(global, args, file, saved, output).await?,
     };
-    refuse_unused(global, file)?;
-    let saved = read(file)?;
-    let (environment, config) = optional_config(global, output)?;
-    secrets_for(&environment, &saved.desired, output)?;
-    let session = session::open(
+    let work = Work {
         global,
-        &environment,
-        config.as_ref(),
-        args.concurrency,
-        Purpose::Apply,
+        environment: &environment,
         output,
+        dry_run: false,
+        question: &|plans| (!args.yes).then(|| question(plans)).flatten(),
+        // What is done is what was shown, and nothing else.
+        as_shown: true,
+        all_or_none: saved.is_some(),
+        force_unlock: args.force_unlock,
+        concurrency: args.concurrency,
+        max_unavailable: Some(args.max_unavailable),
+        on_failure: args.on_failure.into(),
+    };
+    let outcome = work.carry_out(&fleet).await;
+    fleet.close().await;
+    outcome
+}
+
+/// Connects to the servers that a saved plan is for, and looks whether they are the same.
+async fn from_saved<'a>(
+    global: &Global,
+    args: &ApplyArgs,
+    file: &'a Path,
+    saved: &'a SavedPlan,
+    output: &Output,
+) -> Result<(Fleet<Agreed<'a>>, Environment), Failure> {
+    let known = known(global, output)?;
+    for part in &saved.parts {
+        secrets_for(&known.environment, &part.desired, output)?;
+    }
+    let opening = Opening {
+        global,
+        environment: &known.environment,
+        vms_at_once: args.concurrency,
+        purpose: Purpose::Apply,
+        output,
+    };
+    let targets = targets(&known, file, saved)?;
+    let chosen = known.servers.chosen.iter();
+    let chosen = chosen.filter_map(|host| host.name.clone());
+    let mut unasked: Vec<String> = chosen.chain(known.servers.unasked.clone()).collect();
+    unasked.retain(|name| {
+        let is_asked = |target: &Target<_>| target.host.name.as_ref() == Some(name);
+        !targets.iter().any(is_asked)
+    });
+    let fleet = Fleet::open(
+        &opening,
+        targets,
+        unasked,
+        async |session, part: &SavedPart| {
+            let host = part.check_host(&saved.created, &change::identity(session));
+            host.map_err(|error| not_applied(file, &error))?;
+            let (desired, options) = (part.desired.clone(), saved.options.clone());
+            Ok(Agreed {
+                wanted: Wanted::new(desired, options, &known.environment),
+                saved: Some(Saved {
+                    file,
+                    created: &saved.created,
+                    part,
+                }),
+            })
+        },
     )
     .await?;
-    let (desired, options) = (saved.desired.clone(), saved.options.clone());
-    let wanted = Wanted::new(desired, options, &environment);
-    let this = Apply {
-        session: &session,
-        wanted: &wanted,
-        saved: Some((file, &saved)),
-        global,
-        args,
-        environment: &environment,
-    };
-    let outcome = this.run(output).await;
-    session.close().await;
-    outcome
+    Ok((fleet, known.environment))
+}
+
+/// The server of each part: by its name, or the only one.
+fn targets<'a>(
+    known: &Known,
+    file: &Path,
+    saved: &'a SavedPlan,
+) -> Result<Vec<Target<&'a SavedPart>>, Failure> {
+    let mut targets = Vec::with_capacity(saved.parts.len());
+    for part in &saved.parts {
+        let host: HostEntry = match &part.name {
+            None => known.servers.only()?.clone(),
+            Some(name) => {
+                let chosen = known.servers.chosen.iter();
+                let mut chosen = chosen.filter(|one| one.name.as_ref() == Some(name));
+                chosen
+                    .next()
+                    .ok_or_else(|| no_such_host(file, name))?
+                    .clone()
+            }
+        };
+        let vms = part.plan.vms.iter();
+        targets.push(Target {
+            host,
+            vms: vms
+                .map(|vm| (vm.name.clone(), vm.vm_type.clone()))
+                .collect(),
+            part,
+        });
+    }
+    Ok(targets)
+}
+
+fn no_such_host(file: &Path, name: &str) -> Failure {
+    Failure::Refused {
+        message: format!(
+            "nothing was changed: {}: it is for the host {name} too, which is not among those of the config, or not chosen",
+            file.display()
+        ),
+        help: "a saved plan is carried out on all of its hosts, or not at all: name them in the config, and leave `--host` away".to_owned(),
+    }
 }
 
 /// A saved plan says itself what should be; what would say something else must not pass unheard.
@@ -107,100 +194,56 @@ fn not_applied(file: &Path, error: &SavedPlanError) -> Failure {
     }
 }
 
-struct Apply<'a> {
-    session: &'a Session,
-    wanted: &'a Wanted,
-    saved: Option<(&'a Path, &'a SavedPlan)>,
-    global: &'a Global,
-    args: &'a ApplyArgs,
-    environment: &'a Environment,
+/// What should be on one server, and the saved plan that it must come to, if there is one.
+struct Agreed<'a> {
+    wanted: Wanted,
+    saved: Option<Saved<'a>>,
 }
 
-impl Apply<'_> {
-    async fn run(&self, output: &Output) -> Result<Exit, Failure> {
-        if let Some((file, saved)) = self.saved {
-            let host = saved.check_host(&change::identity(self.session));
-            host.map_err(|error| not_applied(file, &error))?;
-        }
-        let observe = async || self.wanted.observe(self.session).await;
-        let (place, observed) = tokio::join!(guard::look(self.session), observe());
-        let observed = observed?;
-        let plan = self.plan(&observed, Some(output))?;
-        if self.global.read_only && !plan.is_empty() {
-            show_only(&plan, Some(&observed), output);
-            return Err(guard::read_only());
-        }
-        let ask = !self.args.yes && !costs(&plan).is_empty();
-        // What was seen before a question is old by the time of its answer.
-        let mut place = place;
-        if ask {
-            confirm(&plan, &observed, output)?;
-            place = None;
-        }
-        let mut lock = None;
-        if !plan.is_empty() {
-            self.session.expect(&plan, self.args.concurrency);
-            let force = self.args.force_unlock;
-            let (held, observed) =
-                guard::lock(self.session, place, &plan.group, force, output, observe).await?;
-            let again = observed.and_then(|observed| self.plan(&observed, None));
-            let refused = match again {
-                Ok(again) if again == plan => None,
-                // What is done is what was shown, and nothing else.
-                Ok(_) => Some(guard::changed_meanwhile()),
-                Err(failure) => Some(failure),
-            };
-            if let Some(failure) = refused {
-                guard::unlock(held).await;
-                return Err(failure);
-            }
-            lock = held;
-        } else {
-            guard::sweep(self.session, place, &plan.group).await;
-        }
-        let secrets = Secrets::of(self.environment);
-        let run_it = Run {
-            plan: &plan,
-            observed: Some(&observed),
-            session: self.session,
-            lock,
-            secrets: &secrets,
-            concurrency: self.args.concurrency,
-            max_unavailable: Some(self.args.max_unavailable),
-            on_failure: match self.args.on_failure {
-                OnFailureArg::Rollback => OnFailure::Rollback,
-                OnFailureArg::Keep => OnFailure::Keep,
-            },
-            shown: ask,
-        };
-        run(run_it, output).await
+struct Saved<'a> {
+    file: &'a Path,
+    created: &'a str,
+    part: &'a SavedPart,
+}
+
+impl Goal for Agreed<'_> {
+    fn group(&self) -> &str {
+        self.wanted.group()
     }
 
-    /// Plans, and compares with what was saved. Problems are shown where there is an output.
-    fn plan(&self, observed: &Observed, output: Option<&Output>) -> Result<Plan, Failure> {
-        let (plan, problems) = self.wanted.plan(observed);
-        if let Some((file, saved)) = self.saved {
-            let state = saved.check_state(&plan, observed);
-            state.map_err(|error| not_applied(file, &error))?;
+    fn desired(&self) -> Option<&Desired> {
+        self.wanted.desired()
+    }
+
+    async fn observe(&self, session: &Session) -> Result<Observed, Failure> {
+        self.wanted.observe(session).await
+    }
+
+    fn plan(
+        &self,
+        observed: &Observed,
+        elsewhere: &[(String, String)],
+    ) -> Result<(Plan, Diagnostics), Failure> {
+        let (plan, problems) = self.wanted.plan_from(observed, elsewhere);
+        if let Some(saved) = &self.saved {
+            let state = saved.part.check_state(saved.created, &plan, observed);
+            state.map_err(|error| not_applied(saved.file, &error))?;
         }
-        if problems.has_errors() {
-            return Err(Failure::Problems(problems));
-        }
-        if let Some(output) = output {
-            output.problems(&problems);
-        }
-        Ok(plan)
+        Ok((plan, problems))
     }
 }
 
-/// What a plan takes away from what is there: the names of the VMs that are removed, that lose
+/// What plans take away from what is there: the names of the VMs that are removed, that lose
 /// something, and that are restarted.
-fn costs(plan: &Plan) -> Vec<String> {
+fn costs(plans: &[&Plan]) -> Vec<String> {
     let names = |what: &str, vms: Vec<&str>| {
         (!vms.is_empty()).then(|| format!("{what} {}", vms.join(", ")))
     };
-    let of = |filter: &dyn Fn(&crate::plan::VmPlan) -> bool| {
-        let vms = plan.vms.iter().filter(|vm| filter(vm));
+    let of = |filter: &dyn Fn(&VmPlan) -> bool| {
+        let vms = plans
+            .iter()
+            .flat_map(|plan| &plan.vms)
+            .filter(|vm| filter(vm));
         vms.map(|vm| vm.name.as_str()).collect::<Vec<_>>()
     };
     let loses = |step: &Step| matches!(step, Step::DeleteDevice { .. } | Step::DeleteVolume { .. });
@@ -217,25 +260,16 @@ fn costs(plan: &Plan) -> Vec<String> {
     .collect()
 }
 
-fn confirm(plan: &Plan, observed: &Observed, output: &Output) -> Result<(), Failure> {
-    let costs = costs(plan).join(", ");
-    if output.is_json() {
-        return Err(Failure::NotConfirmed(format!(
+fn question(plans: &[&Plan]) -> Option<Question> {
+    let group = &plans.first()?.group;
+    let costs = costs(plans).join(", ");
+    (!costs.is_empty()).then(|| Question {
+        text: format!("This {costs}. Type the group's name ({group}) to go on:"),
+        of_program: format!(
             "this {costs}, and a program cannot be asked: `-o json` needs `--yes`, or look first with `tnvm plan`; nothing was changed"
-        )));
-    }
-    output.plan(&PlanView::of(plan, Some(observed)));
-    let question = format!(
-        "This {costs}. Type the group's name ({}) to go on:",
-        plan.group
-    );
-    match output.ask(&question) {
-        Some(answer) if answer == plan.group => Ok(()),
-        Some(_) => Err(Failure::NotConfirmed(
-            "that is not the group's name; nothing was changed".to_owned(),
-        )),
-        None => Err(Failure::NotConfirmed(format!(
+        ),
+        of_nobody: format!(
             "this {costs}, and nobody can be asked, since standard input is not a terminal; `--yes` goes on without asking; nothing was changed"
-        ))),
-    }
+        ),
+    })
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::access::Access;
+
 /// Provisions virtual machines on TrueNAS
 ///
 /// A config says which VMs there should be; tnvm works out every device, shows the plan, makes
@@ -61,6 +63,12 @@ pub(super) enum Command {
     Destroy(DestroyArgs),
     /// List the server's VMs
     List(ListArgs),
+    /// Test address, certificate and credentials, and whether the roles suffice
+    ///
+    /// Shows the certificate's fingerprint to pin, how the login went, the roles, and what is
+    /// missing for which command; with a config, for what its VMs need. Changes nothing. Exit code
+    /// 0: all is there; 1: roles are missing; 3: no login.
+    Login,
     /// Show the device types that are loaded
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -91,7 +99,8 @@ pub(super) struct Global {
     /// Folder of further plugins (*.wasm)
     #[arg(long, global = true, value_name = "DIR", help_heading = "Input")]
     pub(super) plugins_dir: Option<PathBuf>,
-    /// The server: name, name:port or a URL; without a scheme wss is meant [env: TRUENAS_HOST]
+    /// The server: name, name:port or a URL; without a scheme wss is meant. Where the config names
+    /// hosts: the name of one, to leave the others out [env: TRUENAS_HOST]
     #[arg(long, global = true, value_name = "HOST", help_heading = "Connection")]
     pub(super) host: Option<String>,
     /// Certificates to trust instead of the platform's (PEM)
@@ -105,7 +114,10 @@ pub(super) struct Global {
         help_heading = "Connection"
     )]
     pub(super) fingerprint: Option<String>,
-    /// Send a password over ws:// to another machine
+    /// How to get in.
+    #[command(flatten)]
+    pub(super) access: Access,
+    /// Send a password over ws:// to another machine; with --auth scram, use an API key there
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) allow_plaintext: bool,
     /// How many connections to the server there may be, each with a login of its own; beyond the
@@ -209,7 +221,7 @@ pub(super) struct ApplyArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(super) yes: bool,
-    /// How many VMs may be down for a restart at the same time
+    /// How many VMs may be down for a restart at the same time, over all hosts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) max_unavailable: u16,
     /// How many VMs to work on side by side; 1 is strictly one call at a time
@@ -312,6 +324,9 @@ pub(super) struct ListArgs {
     /// Only VMs that tnvm made
     #[arg(long)]
     pub(super) owned: bool,
+    /// The VMs of every host of the config, with a column that says where each is
+    #[arg(long)]
+    pub(super) all_hosts: bool,
 }
 
 /// What to do with plugins.

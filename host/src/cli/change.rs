@@ -6,10 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::args::{ChangeArgs, Global};
 use super::exit::Failure;
+use super::fleet::Fleet;
+use super::look::Goal;
 use super::output::Output;
-use super::prepare::{Prepared, Reach, prepare, resolved_secrets};
-use super::session::{self, Session};
-use crate::config::{Config, Environment};
+use super::prepare::{Reach, prepare, resolved_secrets};
+use super::session::{self, Opening, Session};
+use crate::config::Environment;
 use crate::diagnostic::Diagnostics;
 use crate::plan::{
     ApplyOptions, HostIdentity, Observed, Plan, SavedOptions, Selection, plan_apply,
@@ -36,20 +38,19 @@ impl Wanted {
         }
     }
 
-    /// Looks at everything that counts.
-    pub(super) async fn observe(&self, session: &Session) -> Result<Observed, Failure> {
-        session::observe_all_for(&session.client, &self.desired).await
-    }
-
-    /// Plans from what was seen.
-    pub(super) fn plan(&self, observed: &Observed) -> (Plan, Diagnostics) {
+    /// Plans from what was seen. `elsewhere` are the VMs (name and type) of other servers.
+    pub(super) fn plan_from(
+        &self,
+        observed: &Observed,
+        elsewhere: &[(String, String)],
+    ) -> (Plan, Diagnostics) {
         // A masked secret says nothing.
         let same_secret = |reference: &str, seen: &str| {
             let ours = self.secrets.get(reference);
             seen == MASK || ours.is_none_or(|ours| ours.expose_secret() == seen)
         };
         let options = ApplyOptions {
-            selection: &Selection::of(&self.options.only),
+            selection: &Selection::of(&self.options.only).with_elsewhere(elsewhere),
             restart: self.options.restart,
             with_snapshots: self.options.with_snapshots,
             same_secret: &same_secret,
@@ -58,28 +59,55 @@ impl Wanted {
     }
 }
 
-/// Loads the config, connects, and works out what should be on this very server.
-pub(super) async fn from_config(
+impl Goal for Wanted {
+    fn group(&self) -> &str {
+        &self.desired.group
+    }
+
+    fn desired(&self) -> Option<&Desired> {
+        Some(&self.desired)
+    }
+
+    async fn observe(&self, session: &Session) -> Result<Observed, Failure> {
+        session::observe_all_for(&session.client, &self.desired).await
+    }
+
+    fn plan(
+        &self,
+        observed: &Observed,
+        elsewhere: &[(String, String)],
+    ) -> Result<(Plan, Diagnostics), Failure> {
+        Ok(self.plan_from(observed, elsewhere))
+    }
+}
+
+/// Loads the config, connects, and works out what should be on these very servers. `goal` makes of
+/// that what the command wants.
+pub(super) async fn from_config<G>(
     global: &Global,
     options: SavedOptions,
     vms_at_once: Option<u16>,
     purpose: Purpose,
     output: &Output,
-) -> Result<(Session, Wanted, Environment), Failure> {
+    goal: impl Fn(Wanted) -> G,
+) -> Result<(Fleet<G>, Environment), Failure> {
     let prepared = prepare(global, Reach::Server, output)?;
-    let environment = prepared.environment.clone();
-    let config: Option<&Config> = Some(&prepared.config);
-    let session = session::open(global, &environment, config, vms_at_once, purpose, output).await?;
-    match prepared.for_server(&session.client).await {
-        Ok(Prepared { desired, .. }) => {
-            let wanted = Wanted::new(desired, options, &environment);
-            Ok((session, wanted, environment))
-        }
-        Err(failure) => {
-            session.close().await;
-            Err(failure)
-        }
-    }
+    let opening = Opening {
+        global,
+        environment: &prepared.environment,
+        vms_at_once,
+        purpose,
+        output,
+    };
+    let targets = prepared.targets(&Selection::of(&options.only));
+    let unasked = prepared.unasked.clone();
+    let fleet = Fleet::open(&opening, targets, unasked, async |session, part| {
+        let desired = prepared.for_server(&part, &session.client).await?;
+        let wanted = Wanted::new(desired, options.clone(), &prepared.environment);
+        Ok(goal(wanted))
+    })
+    .await?;
+    Ok((fleet, prepared.environment))
 }
 
 /// The flags, as they are kept.

@@ -1,14 +1,16 @@
 //! `tnvm create`: makes what is missing, starts it, says what happened.
 
-use super::args::{CreateArgs, Global, OnFailureArg};
+use super::args::{CreateArgs, Global};
 use super::exit::{Exit, Failure};
-use super::guard;
+use super::fleet::Fleet;
+use super::look::Goal;
 use super::output::Output;
-use super::prepare::{Prepared, Reach, Secrets, prepare};
-use super::run::{Run, run, show_only};
-use super::session;
-use crate::execute::OnFailure;
-use crate::plan::{Observed, Selection, plan_create, plan_create_offline};
+use super::prepare::{Prepared, Reach, prepare};
+use super::session::{self, Opening, Session};
+use super::shown::show_offline;
+use super::work::Work;
+use crate::diagnostic::Diagnostics;
+use crate::plan::{Observed, Plan, Selection, plan_create, plan_create_offline};
 use crate::resolve::Desired;
 use crate::truenas::Purpose;
 
@@ -24,105 +26,97 @@ pub(super) async fn create(
         Reach::Server
     };
     let prepared = prepare(global, reach, output)?;
+    let selection = Selection::of(&args.only);
+    check(&selection, &prepared)?;
     if args.offline {
-        let desired = chosen(&prepared.desired, args)?;
-        show_only(&plan_create_offline(&desired), None, output);
+        let plans = prepared.parts.iter().map(|part| {
+            let desired = chosen(part.desired.clone(), &selection);
+            plan_create_offline(&desired)
+        });
+        let plans: Vec<Plan> = plans.collect();
+        show_offline(&prepared.places(&selection), &plans, output);
         return Ok(Exit::Done);
     }
-    let session = session::open(
+    let opening = Opening {
         global,
-        &prepared.environment,
-        Some(&prepared.config),
-        args.concurrency,
-        if args.dry_run {
+        environment: &prepared.environment,
+        vms_at_once: args.concurrency,
+        purpose: if args.dry_run {
             Purpose::Look
         } else {
             Purpose::Create
         },
         output,
-    )
+    };
+    let targets = prepared.targets(&selection);
+    let unasked = prepared.unasked.clone();
+    let fleet = Fleet::open(&opening, targets, unasked, async |session, part| {
+        let desired = prepared.for_server(&part, &session.client).await?;
+        Ok(Missing {
+            desired: chosen(desired, &selection),
+        })
+    })
     .await?;
-    let outcome = create_on(&session, prepared, global, args, output).await;
-    session.close().await;
+    let work = Work {
+        global,
+        environment: &prepared.environment,
+        output,
+        dry_run: args.dry_run,
+        question: &|_| None,
+        // What is done is what was planned from a look under the lock.
+        as_shown: false,
+        all_or_none: false,
+        force_unlock: args.force_unlock,
+        concurrency: args.concurrency,
+        max_unavailable: None,
+        on_failure: args.on_failure.into(),
+    };
+    let outcome = work.carry_out(&fleet).await;
+    fleet.close().await;
     outcome
 }
 
-async fn create_on(
-    session: &session::Session,
-    prepared: Prepared,
-    global: &Global,
-    args: &CreateArgs,
-    output: &Output,
-) -> Result<Exit, Failure> {
-    let prepared = prepared.for_server(&session.client).await?;
-    let desired = chosen(&prepared.desired, args)?;
-    let observe = async || session::observe_for(&session.client, &desired).await;
-    let (place, observed) = tokio::join!(guard::look(session), observe());
-    let plan_of = |observed: &Observed| {
-        let (plan, problems) = plan_create(&desired, observed);
-        if problems.has_errors() {
-            return Err(Failure::Problems(problems));
-        }
-        Ok((plan, problems))
-    };
-    let observed = observed?;
-    let (mut plan, problems) = plan_of(&observed)?;
-    output.problems(&problems);
-    if args.dry_run {
-        show_only(&plan, Some(&observed), output);
-        return Ok(Exit::Done);
-    }
-    if global.read_only && !plan.is_empty() {
-        show_only(&plan, Some(&observed), output);
-        return Err(guard::read_only());
-    }
-    let mut lock = None;
-    if !plan.is_empty() {
-        session.expect(&plan, args.concurrency);
-        let force = args.force_unlock;
-        let (held, observed) =
-            guard::lock(session, place, &plan.group, force, output, observe).await?;
-        // What is done is what was planned from a look under the lock.
-        match observed.and_then(|observed| plan_of(&observed)) {
-            Ok((again, _)) => plan = again,
-            Err(failure) => {
-                guard::unlock(held).await;
-                return Err(failure);
-            }
-        }
-        lock = held;
-    } else {
-        guard::sweep(session, place, &plan.group).await;
-    }
-    let secrets = Secrets::of(&prepared.environment);
-    let run_it = Run {
-        plan: &plan,
-        observed: Some(&observed),
-        session,
-        lock,
-        secrets: &secrets,
-        concurrency: args.concurrency,
-        max_unavailable: None,
-        on_failure: match args.on_failure {
-            OnFailureArg::Rollback => OnFailure::Rollback,
-            OnFailureArg::Keep => OnFailure::Keep,
-        },
-        shown: false,
-    };
-    run(run_it, output).await
+/// What is missing on one server.
+struct Missing {
+    desired: Desired,
 }
 
-/// The VMs that `--only` leaves.
-fn chosen(desired: &Desired, args: &CreateArgs) -> Result<Desired, Failure> {
-    let selection = Selection::of(&args.only);
-    let vms = desired.vms.iter();
+impl Goal for Missing {
+    fn group(&self) -> &str {
+        &self.desired.group
+    }
+
+    fn desired(&self) -> Option<&Desired> {
+        Some(&self.desired)
+    }
+
+    async fn observe(&self, session: &Session) -> Result<Observed, Failure> {
+        session::observe_for(&session.client, &self.desired).await
+    }
+
+    fn plan(
+        &self,
+        observed: &Observed,
+        _: &[(String, String)],
+    ) -> Result<(Plan, Diagnostics), Failure> {
+        Ok(plan_create(&self.desired, observed))
+    }
+}
+
+/// Every pattern of `--only` chooses a VM of some server.
+fn check(selection: &Selection, prepared: &Prepared) -> Result<(), Failure> {
+    let vms = prepared.parts.iter().flat_map(|part| &part.desired.vms);
     let problems = selection.check(vms.map(|vm| (vm.name.as_str(), vm.vm_type.as_str())));
     if problems.has_errors() {
         return Err(Failure::Problems(problems));
     }
-    let mut desired = desired.clone();
+    Ok(())
+}
+
+/// The VMs that `--only` leaves.
+fn chosen(mut desired: Desired, selection: &Selection) -> Desired {
     desired
         .vms
         .retain(|vm| selection.selects(&vm.name, &vm.vm_type));
-    Ok(desired)
+    desired
 }

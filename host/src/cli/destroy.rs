@@ -2,13 +2,17 @@
 
 use super::args::{DestroyArgs, Global};
 use super::exit::{Exit, Failure};
-use super::guard;
+use super::fleet::{Fleet, Target};
+use super::look::Goal;
 use super::output::Output;
-use super::prepare::{Scope, Secrets, scope};
-use super::run::{Run, run, show_only};
-use super::session;
+use super::scope::{Scope, scope};
+use super::session::{self, Opening, Session};
+use super::work::{Question, Work};
+use crate::config::HostEntry;
+use crate::diagnostic::Diagnostics;
 use crate::execute::OnFailure;
-use crate::plan::{DestroyOptions, Observed, Plan, PlanView, Selection, plan_destroy};
+use crate::plan::{DestroyOptions, Observed, Plan, Selection, plan_destroy};
+use crate::resolve::Desired;
 use crate::truenas::Purpose;
 
 /// Runs the command.
@@ -18,120 +22,104 @@ pub(super) async fn destroy(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let scope = scope(global, output)?;
-    let session = session::open(
+    let opening = Opening {
         global,
-        &scope.environment,
-        scope.config.as_ref(),
-        args.concurrency,
-        if args.dry_run {
+        environment: &scope.known.environment,
+        vms_at_once: args.concurrency,
+        purpose: if args.dry_run {
             Purpose::Look
         } else {
             Purpose::Destroy
         },
         output,
+    };
+    let selection = Selection::of(&args.only);
+    let servers = scope.known.servers.clone();
+    let targets = servers.chosen.into_iter().map(|host| Target {
+        vms: vms_of(&scope, &host, &selection),
+        host,
+        part: (),
+    });
+    let fleet = Fleet::open(
+        &opening,
+        targets.collect(),
+        servers.unasked,
+        async |_, ()| {
+            Ok(Gone {
+                scope: &scope,
+                args,
+            })
+        },
     )
     .await?;
-    let outcome = destroy_on(&session, &scope, global, args, output).await;
-    session.close().await;
-    outcome
-}
-
-async fn destroy_on(
-    session: &session::Session,
-    scope: &Scope,
-    global: &Global,
-    args: &DestroyArgs,
-    output: &Output,
-) -> Result<Exit, Failure> {
-    let observe = async || session::observe_everything(&session.client).await;
-    let (place, observed) = tokio::join!(guard::look(session), observe());
-    let plan_of = |observed: &Observed| {
-        let (plan, problems) = plan_destroy(
-            &scope.group,
-            &DestroyOptions {
-                selection: &Selection::of(&args.only),
-                protected: &scope.protected,
-                with_snapshots: args.with_snapshots,
-            },
-            observed,
-        );
-        if problems.has_errors() {
-            return Err(Failure::Problems(problems));
-        }
-        Ok((plan, problems))
-    };
-    let observed = observed?;
-    let (plan, problems) = plan_of(&observed)?;
-    output.problems(&problems);
-    if args.dry_run {
-        show_only(&plan, Some(&observed), output);
-        return Ok(Exit::Done);
-    }
-    if global.read_only && !plan.is_empty() {
-        show_only(&plan, Some(&observed), output);
-        return Err(guard::read_only());
-    }
-    let ask = !plan.is_empty() && !args.yes;
-    // What was seen before a question is old by the time of its answer.
-    let mut place = place;
-    if ask {
-        confirm(&plan, output)?;
-        place = None;
-    }
-    let mut lock = None;
-    if !plan.is_empty() {
-        session.expect(&plan, args.concurrency);
-        let force = args.force_unlock;
-        let (held, observed) =
-            guard::lock(session, place, &plan.group, force, output, observe).await?;
-        let again = observed.and_then(|observed| plan_of(&observed));
-        let refused = match again {
-            Ok((again, _)) if again == plan => None,
-            // What is removed is what was shown and agreed to, and nothing else.
-            Ok(_) => Some(guard::changed_meanwhile()),
-            Err(failure) => Some(failure),
-        };
-        if let Some(failure) = refused {
-            guard::unlock(held).await;
-            return Err(failure);
-        }
-        lock = held;
-    } else {
-        guard::sweep(session, place, &plan.group).await;
-    }
-    let secrets = Secrets::of(&scope.environment);
-    let run_it = Run {
-        plan: &plan,
-        observed: Some(&observed),
-        session,
-        lock,
-        secrets: &secrets,
+    let work = Work {
+        global,
+        environment: &scope.known.environment,
+        output,
+        dry_run: args.dry_run,
+        question: &|plans| (!args.yes).then(|| question(plans)).flatten(),
+        // What is removed is what was shown and agreed to, and nothing else.
+        as_shown: true,
+        all_or_none: false,
+        force_unlock: args.force_unlock,
         concurrency: args.concurrency,
         max_unavailable: None,
         on_failure: OnFailure::Keep,
-        shown: ask,
     };
-    run(run_it, output).await
+    let outcome = work.carry_out(&fleet).await;
+    fleet.close().await;
+    outcome
 }
 
-fn confirm(plan: &Plan, output: &Output) -> Result<(), Failure> {
-    if output.is_json() {
-        return Err(Failure::NotConfirmed(
-            "a program cannot be asked: `-o json` needs `--yes`, or `--dry-run` to look first; nothing was changed".to_owned(),
-        ));
+/// The VMs that the config puts on a server, and that go.
+fn vms_of(scope: &Scope, host: &HostEntry, selection: &Selection) -> Vec<(String, String)> {
+    let vms = scope.known.config.iter().flat_map(|config| &config.vms);
+    vms.filter(|vm| vm.host == host.name && selection.selects(&vm.name, &vm.vm_type))
+        .map(|vm| (vm.name.clone(), vm.vm_type.clone()))
+        .collect()
+}
+
+/// What goes from one server.
+struct Gone<'a> {
+    scope: &'a Scope,
+    args: &'a DestroyArgs,
+}
+
+impl Goal for Gone<'_> {
+    fn group(&self) -> &str {
+        &self.scope.group
     }
-    output.plan(&PlanView::from(plan));
-    let question = format!(
-        "This cannot be undone. Type the group's name ({}) to go on:",
-        plan.group
-    );
-    match output.ask(&question) {
-        Some(answer) if answer == plan.group => Ok(()),
-        Some(_) => Err(Failure::NotConfirmed(
-            "that is not the group's name; nothing was changed".to_owned(),
-        )),
-        None => Err(Failure::NotConfirmed(
-            "nobody can be asked, since standard input is not a terminal; `--yes` goes on without asking; nothing was changed".to_owned(),
-        )),
+
+    fn desired(&self) -> Option<&Desired> {
+        None
     }
+
+    async fn observe(&self, session: &Session) -> Result<Observed, Failure> {
+        session::observe_everything(&session.client).await
+    }
+
+    fn plan(
+        &self,
+        observed: &Observed,
+        elsewhere: &[(String, String)],
+    ) -> Result<(Plan, Diagnostics), Failure> {
+        let options = DestroyOptions {
+            selection: &Selection::of(&self.args.only).with_elsewhere(elsewhere),
+            protected: &self.scope.protected,
+            with_snapshots: self.args.with_snapshots,
+        };
+        Ok(plan_destroy(&self.scope.group, &options, observed))
+    }
+}
+
+fn question(plans: &[&Plan]) -> Option<Question> {
+    let plan = plans.iter().find(|plan| !plan.is_empty())?;
+    Some(Question {
+        text: format!(
+            "This cannot be undone. Type the group's name ({}) to go on:",
+            plan.group
+        ),
+        of_program: "a program cannot be asked: `-o json` needs `--yes`, or `--dry-run` to look first; nothing was changed".to_owned(),
+        of_nobody: "nobody can be asked, since standard input is not a terminal; `--yes` goes on without asking; nothing was changed".to_owned(),
+    })
 }

@@ -3,9 +3,10 @@
 use super::args::{DriftArgs, Global};
 use super::change::{self, Wanted};
 use super::exit::{Exit, Failure};
+use super::fleet::Fleet;
+use super::look::look;
 use super::output::Output;
-use super::run::show_only;
-use super::session::Session;
+use super::shown::show_planned;
 use crate::plan::SavedOptions;
 use crate::truenas::Purpose;
 
@@ -19,32 +20,37 @@ pub(super) async fn drift(
         only: args.only.clone(),
         ..SavedOptions::default()
     };
-    let (session, wanted, _) =
-        change::from_config(global, options, None, Purpose::Look, output).await?;
-    let outcome = drift_on(&session, &wanted, output).await;
-    session.close().await;
+    let (fleet, _) = change::from_config(global, options, None, Purpose::Look, output, |wanted| {
+        wanted
+    })
+    .await?;
+    let outcome = drift_on(&fleet, output).await;
+    fleet.close().await;
     outcome
 }
 
-async fn drift_on(session: &Session, wanted: &Wanted, output: &Output) -> Result<Exit, Failure> {
-    let observed = wanted.observe(session).await?;
-    let (plan, problems) = wanted.plan(&observed);
+async fn drift_on(fleet: &Fleet<Wanted>, output: &Output) -> Result<Exit, Failure> {
+    let planned = look(fleet).await?;
+    let problems = &planned.problems;
     // A refusal says that an apply would not undo it; a difference it is all the same.
     let refused = problems.iter().any(|one| one.refusal);
     if problems.has_errors() && !refused {
-        return Err(Failure::Problems(problems));
+        return Err(Failure::Problems(problems.clone()));
     }
-    let differs = refused || !plan.is_empty();
-    show_only(&plan, Some(&observed), output);
-    output.remarks(&problems);
+    for absent in &planned.absent {
+        absent.tell(output);
+    }
+    let differs = refused || planned.has_changes();
+    let asked = show_planned(&planned, output);
+    output.remarks(problems);
     if differs {
         output.note(
             "the server differs from the config: `tnvm apply` makes it as the config says; or write into the config what was changed",
         );
     }
-    Ok(if differs {
-        Exit::Differences
-    } else {
-        Exit::Done
+    Ok(match asked {
+        Exit::Done if differs => Exit::Differences,
+        // Where not everybody could be asked, it cannot be said that nothing differs.
+        asked => asked,
     })
 }

@@ -48,6 +48,8 @@ pub(super) enum Failure {
         /// What to do.
         help: Option<String>,
     },
+    /// Several servers, and none could be asked; each says why.
+    Unreachable(Vec<Failure>),
     /// A guard forbids it; nothing was changed.
     Refused {
         /// What happened.
@@ -68,7 +70,7 @@ impl Failure {
         match self {
             Self::Problems(problems) if problems.iter().any(|one| one.refusal) => Exit::Refused,
             Self::Problems(_) => Exit::Usage,
-            Self::Connection { .. } => Exit::Connection,
+            Self::Connection { .. } | Self::Unreachable(_) => Exit::Connection,
             Self::Interrupted => Exit::Interrupted,
             Self::Refused { .. } | Self::NotConfirmed(_) => Exit::Refused,
         }

@@ -1,5 +1,6 @@
 //! The guards of a run, in words for the user: read-only, the audit, and the lock of the group.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use super::args::Global;
 use super::exit::Failure;
 use super::output::Output;
-use super::session::{self, Session};
+use super::session::{self, Opening, Session};
 use super::signals;
 use crate::audit::AuditLog;
 use crate::config::{Environment, VARIABLES};
@@ -29,22 +30,43 @@ pub(super) fn read_only() -> Failure {
 }
 
 /// The refusal of a run whose plan is no longer the one that was agreed to.
-pub(super) fn changed_meanwhile() -> Failure {
+pub(super) fn changed_meanwhile(session: &Session) -> Failure {
     Failure::Refused {
-        message: "nothing was changed: the server is no longer as it was when the plan was shown"
-            .to_owned(),
+        message: format!(
+            "{}nothing was changed: the server is no longer as it was when the plan was shown",
+            session.prefix()
+        ),
         help: "run the command again, and look at the plan anew".to_owned(),
     }
 }
 
-/// Opens the audit of a run that may change something. A file that the user named must be there;
-/// without the usual one the run goes on, and says so.
-pub(super) fn audit(
-    global: &Global,
-    purpose: Purpose,
+/// Opens the audit of a run that may change something, once for each of so many servers. A file
+/// that the user named must be there; without the usual one the run goes on, and says so.
+pub(super) fn audits(
+    opening: &Opening<'_>,
     who: &WhoAmI,
-    output: &Output,
-) -> Result<Option<Arc<AuditLog>>, Failure> {
+    servers: usize,
+) -> Result<Vec<Option<Arc<AuditLog>>>, Failure> {
+    let mut logs = vec![audit(opening, who)?];
+    while let (Some(first), true) = (logs.first(), logs.len() < servers) {
+        let another = first.as_ref().map(|log| log.another()).transpose();
+        let another = another.map_err(|cause| {
+            let problem = Diagnostic::error(cause.to_string())
+                .help("the system gives no more open files; `ulimit -n` says how many there are");
+            Failure::Problems(problem.into())
+        })?;
+        logs.push(another.map(Arc::new));
+    }
+    Ok(logs)
+}
+
+fn audit(opening: &Opening<'_>, who: &WhoAmI) -> Result<Option<Arc<AuditLog>>, Failure> {
+    let Opening {
+        global,
+        purpose,
+        output,
+        ..
+    } = *opening;
     if purpose == Purpose::Look || global.read_only {
         return Ok(None);
     }
@@ -74,6 +96,7 @@ pub(super) fn audit(
 pub(super) fn recorder(
     global: &Global,
     environment: &Environment,
+    name: Option<&str>,
     host: &str,
     credentials: &Credentials,
 ) -> Result<Option<Arc<Recorder>>, Failure> {
@@ -84,7 +107,13 @@ pub(super) fn recorder(
     else {
         return Ok(None);
     };
-    let recorder = Recorder::create(path).map_err(|cause| {
+    // Each of several servers has a file of its own: FILE.NAME.
+    let mut path = path.clone().into_os_string();
+    if let Some(name) = name {
+        path.push(".");
+        path.push(name);
+    }
+    let recorder = Recorder::create(Path::new(&path)).map_err(|cause| {
         let problem = Diagnostic::error(cause.to_string())
             .help("name a new file with --record or TNVM_RECORD; a recording is never overwritten");
         Failure::Problems(problem.into())
@@ -147,7 +176,8 @@ pub(super) async fn lock<T>(
     let tell = |holder: &LockRecord| {
         let holder = holder.holder();
         output.note(&format!(
-            "removing the lock of group {group}: it is held by {holder}"
+            "{}removing the lock of group {group}: it is held by {holder}",
+            session.prefix()
         ));
     };
     let (stop, signal) = StopSignal::new();
@@ -167,16 +197,17 @@ pub(super) async fn lock<T>(
         Ok((Lock::Held(held), seen)) => Ok((Some(held), seen)),
         Ok((Lock::Without(why), seen)) => {
             output.note(&format!(
-                "warning: group {group} is not locked, so make sure that nobody else works on it: {why}"
+                "{}warning: group {group} is not locked, so make sure that nobody else works on it: {why}",
+                session.prefix()
             ));
             Ok((None, seen))
         }
         Err(LockError::Call(cause)) => Err(session::broken(&cause)),
-        Err(LockError::Taken(holders)) => Err(taken(group, &holders)),
+        Err(LockError::Taken(holders)) => Err(taken(session, group, &holders)),
     }
 }
 
-fn taken(group: &str, holders: &[LockRecord]) -> Failure {
+fn taken(session: &Session, group: &str, holders: &[LockRecord]) -> Failure {
     let held: Vec<String> = holders
         .iter()
         .map(|lock| format!("{}; its lock expires at {}", lock.holder(), lock.expiry()))
@@ -187,7 +218,10 @@ fn taken(group: &str, holders: &[LockRecord]) -> Failure {
         held.join(", and by ")
     };
     Failure::Refused {
-        message: format!("nothing was changed: group {group} is held by {by}"),
+        message: format!(
+            "{}nothing was changed: group {group} is held by {by}",
+            session.prefix()
+        ),
         help: "wait until that run has ended; a living one renews its lock, that of a dead one \
                expires. If it is sure not to run any more, `--force-unlock` removes its lock"
             .to_owned(),
@@ -202,12 +236,13 @@ pub(super) async fn unlock(lock: Option<Held>) {
 }
 
 /// Leaves the lock to expire, where calls may still be at work on the server.
-pub(super) fn leave(lock: Option<Held>, output: &Output) {
+pub(super) fn leave(session: &Session, lock: Option<Held>, output: &Output) {
     if let Some(held) = lock {
-        output.note(
-            "the server may still be at work on what was asked for, so the lock of the group is left \
+        output.note(&format!(
+            "{}the server may still be at work on what was asked for, so the lock of the group is left \
              to expire within two minutes; on this machine the next run takes it over at once",
-        );
+            session.prefix()
+        ));
         held.leave();
     }
 }
@@ -216,6 +251,7 @@ pub(super) fn leave(lock: Option<Held>, output: &Output) {
 pub(super) async fn stop_when_lost(
     lost: Option<watch::Receiver<Option<String>>>,
     stop: StopHandle,
+    prefix: String,
     output: Output,
 ) {
     let Some(mut lost) = lost else { return };
@@ -225,7 +261,7 @@ pub(super) async fn stop_when_lost(
         Err(_) => return,
     };
     output.note(&format!(
-        "{why}: finishing the calls in flight and beginning nothing more; the same command goes on from there"
+        "{prefix}{why}: finishing the calls in flight and beginning nothing more; the same command goes on from there"
     ));
     stop.withdraw();
 }

@@ -4,15 +4,19 @@ use serde::Serialize;
 
 use super::args::{Global, ListArgs};
 use super::exit::{Exit, Failure};
+use super::fleet::{Fleet, Member, Target};
 use super::output::{Meaning, Output, cell, meant};
-use super::prepare::optional_config;
-use super::session;
+use super::scope::known;
+use super::session::{self, Opening};
 use crate::plan::{ObservedDevice, ObservedVm, PowerState, size, summary};
 use crate::truenas::Purpose;
 
 /// One VM as `-o json` gives it. Members are added, never renamed.
 #[derive(Debug, Serialize)]
 struct Row {
+    /// The server's name in the config, or its address; with `--all-hosts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     name: String,
     id: u64,
     state: PowerState,
@@ -43,38 +47,72 @@ pub(super) async fn list(
     args: &ListArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (environment, config) = optional_config(global, output)?;
-    let session = session::open(
+    let known = known(global, output)?;
+    let opening = Opening {
         global,
-        &environment,
-        config.as_ref(),
-        None,
-        Purpose::Look,
+        environment: &known.environment,
+        vms_at_once: None,
+        purpose: Purpose::Look,
         output,
+    };
+    let mut hosts = known.servers.chosen.clone();
+    if !args.all_hosts && hosts.len() > 1 {
+        hosts.truncate(1);
+        let name = hosts.iter().find_map(|one| one.name.as_deref());
+        output.note(&format!(
+            "this is {} alone: `--all-hosts` lists all hosts, `--host NAME` another",
+            name.unwrap_or_default()
+        ));
+    }
+    let targets = hosts.into_iter().map(|host| Target {
+        host,
+        vms: Vec::new(),
+        part: (),
+    });
+    let fleet = Fleet::open(
+        &opening,
+        targets.collect(),
+        Vec::new(),
+        async |session, ()| session::observe_vms(&session.client).await,
     )
     .await?;
-    let observed = session::observe_vms(&session.client).await;
-    let host = session.host.clone();
-    session.close().await;
-    let mut rows: Vec<Row> = observed?
-        .iter()
-        .map(|vm| row(vm, &host))
-        .filter(|row| row.owned || !args.owned)
-        .collect();
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rows = Vec::new();
+    for member in &fleet.members {
+        let Member {
+            place,
+            session,
+            goal,
+        } = member;
+        let name = place.name.as_ref().unwrap_or(&session.host);
+        let name = args.all_hosts.then_some(name);
+        let of_host = goal.iter().map(|vm| row(vm, &session.host, name));
+        let mut of_host: Vec<Row> = of_host.filter(|row| row.owned || !args.owned).collect();
+        of_host.sort_by(|a, b| a.name.cmp(&b.name));
+        rows.extend(of_host);
+    }
     if output.is_json() {
         output.json(&rows);
     } else {
-        print(&rows, output);
+        print(&rows, args.all_hosts, output);
     }
-    Ok(Exit::Done)
+    for absent in &fleet.absent {
+        absent.tell(output);
+    }
+    let exit = if fleet.absent.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Connection
+    };
+    fleet.close().await;
+    Ok(exit)
 }
 
-fn row(vm: &ObservedVm, host: &str) -> Row {
+fn row(vm: &ObservedVm, host: &str, name: Option<&String>) -> Row {
     let owner = vm.owner();
     let mut devices: Vec<DeviceRow> = vm.devices.iter().map(device_row).collect();
     devices.sort_by_key(|device| (device.order, device.id));
     Row {
+        host: name.cloned(),
         name: vm.name.clone(),
         id: vm.id,
         state: vm.state,
@@ -130,7 +168,7 @@ fn display_address(device: &ObservedDevice, host: &str) -> Option<String> {
     Some(format!("{scheme}://{host}:{port}"))
 }
 
-fn print(rows: &[Row], output: &Output) {
+fn print(rows: &[Row], hosts: bool, output: &Output) {
     if rows.is_empty() {
         output.note("no VMs");
         return;
@@ -146,7 +184,7 @@ fn print(rows: &[Row], output: &Output) {
                 PowerState::Suspended => Meaning::Attention,
                 PowerState::Error => Meaning::Bad,
             };
-            vec![
+            let mut cells = vec![
                 cell(&row.name),
                 cell(row.id),
                 meant(format!("{:?}", row.state).to_uppercase(), meaning),
@@ -156,13 +194,18 @@ fn print(rows: &[Row], output: &Output) {
                 cell(count(row, "NIC")),
                 cell(row.display.as_deref().unwrap_or("-")),
                 cell(row.group.as_deref().unwrap_or("-")),
-            ]
+            ];
+            if hosts {
+                cells.insert(0, cell(row.host.as_deref().unwrap_or("-")));
+            }
+            cells
         })
         .collect();
-    output.table(
-        &[
-            "NAME", "ID", "STATE", "VCPUS", "MEMORY", "DISKS", "NICS", "DISPLAY", "GROUP",
-        ],
-        &cells,
-    );
+    let mut header = vec![
+        "NAME", "ID", "STATE", "VCPUS", "MEMORY", "DISKS", "NICS", "DISPLAY", "GROUP",
+    ];
+    if hosts {
+        header.insert(0, "HOST");
+    }
+    output.table(&header, &cells);
 }

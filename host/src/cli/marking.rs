@@ -85,7 +85,7 @@ impl<P: MarkPlan> Marking<'_, P> {
         let refused = match again {
             // What is written is what was shown and agreed to, and nothing else.
             Ok((again, _)) if again == plan => None,
-            Ok(_) => Some(guard::changed_meanwhile()),
+            Ok(_) => Some(guard::changed_meanwhile(self.session)),
             Err(failure) => Some(failure),
         };
         if let Some(failure) = refused {
@@ -115,7 +115,12 @@ impl<P: MarkPlan> Marking<'_, P> {
     async fn write(&self, plan: &P, lock: Option<Held>, output: &Output) -> Result<Exit, Failure> {
         let (stop, signal) = StopSignal::new();
         let lost = lock.as_ref().map(Held::lost);
-        let losing = tokio::spawn(guard::stop_when_lost(lost, stop.clone(), *output));
+        let losing = tokio::spawn(guard::stop_when_lost(
+            lost,
+            stop.clone(),
+            self.session.prefix(),
+            *output,
+        ));
         let interrupts = signals::on_every(move || stop.stop());
         let mut left = plan.clone();
         let mut outcome = Err(Failure::Interrupted);
@@ -162,7 +167,7 @@ impl<P: MarkPlan> Marking<'_, P> {
         interrupts.abort();
         losing.abort();
         if matches!(outcome, Err(Failure::Interrupted)) {
-            guard::leave(lock, output);
+            guard::leave(self.session, lock, output);
         } else {
             guard::unlock(lock).await;
         }

@@ -2,6 +2,7 @@
 //!
 //! Reads flags and environment and hands plain values on; nothing below it knows a terminal.
 
+mod access;
 mod adopt;
 mod adopt_write;
 mod apply;
@@ -11,9 +12,12 @@ mod create;
 mod destroy;
 mod drift;
 mod exit;
+mod fleet;
 mod guard;
 mod list;
 mod logging;
+mod login;
+mod look;
 mod marking;
 mod mask;
 mod output;
@@ -22,9 +26,13 @@ mod plugin;
 mod prepare;
 mod progress;
 mod release;
+mod results;
 mod run;
+mod scope;
 mod session;
+mod shown;
 mod signals;
+mod work;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -93,6 +101,7 @@ async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Drift(args) => drift::drift(global, args, output).await,
         Command::Adopt(args) => adopt::adopt(global, args, output).await,
         Command::Destroy(args) => destroy::destroy(global, args, output).await,
+        Command::Login => login::login(global, output).await,
         Command::List(args) => list::list(global, args, output).await,
         Command::Plugin(PluginCommand::List) => plugin::list(global, output),
     }

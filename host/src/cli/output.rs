@@ -88,7 +88,10 @@ impl Output {
     /// Prints rows under a header. A cell is its text and what it means.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<TableCell>]) {
         let mut table = Table::new();
-        table.load_preset(NOTHING).set_header(header.to_vec());
+        table.load_preset(NOTHING);
+        if !header.is_empty() {
+            table.set_header(header.to_vec());
+        }
         if self.colour_stdout {
             table.enforce_styling();
         } else {
@@ -160,6 +163,7 @@ impl Output {
                     self.note(&format!("  help: {help}"));
                 }
             }
+            Failure::Unreachable(all) => all.iter().for_each(|one| self.failure(one)),
             Failure::Refused { message, help } => {
                 self.error(message);
                 self.note(&format!("  help: {help}"));
@@ -175,6 +179,24 @@ impl Output {
             "{} {message}",
             paint(self.colour_stderr, "31", "error:")
         ));
+    }
+
+    /// Whether somebody can answer a question.
+    #[must_use]
+    pub(super) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && self.terminal
+    }
+
+    /// Asks for something that is not shown while it is typed; `None` when nobody can answer.
+    #[must_use]
+    pub(super) fn ask_hidden(&self, question: &str) -> Option<String> {
+        if !self.can_ask() {
+            return None;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
+        drop(stderr);
+        console::Term::stderr().read_secure_line().ok()
     }
 
     /// Asks a question and reads one line; `None` when nobody can answer.
@@ -250,6 +272,7 @@ fn grouped(problems: &Diagnostics) -> Vec<(&Diagnostic, Vec<&str>)> {
         let key = (
             &problem.message,
             &problem.help,
+            &problem.host,
             &problem.device,
             place,
             problem.vm.is_some(),
@@ -298,6 +321,9 @@ impl<'a> Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = self.diagnostic;
+        if let Some(host) = &one.host {
+            write!(f, "{host}: ")?;
+        }
         if !self.vms.is_empty() {
             write!(f, "{}: ", self.vms)?;
         }

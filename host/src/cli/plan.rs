@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use super::args::{Global, PlanArgs};
 use super::change::{self, Wanted};
 use super::exit::{Exit, Failure};
+use super::fleet::{Fleet, Member};
+use super::look::{Planned, look};
 use super::output::Output;
 use super::prepare::{Reach, prepare};
-use super::run::show_only;
-use super::session::Session;
-use crate::diagnostic::Diagnostic;
-use crate::plan::{SavedPlan, Selection, plan_apply_offline};
+use super::shown::{show_offline, show_planned};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::{SavedPart, SavedPlan, Selection, plan_apply_offline};
 use crate::timestamp;
 use crate::truenas::Purpose;
 
@@ -23,55 +24,98 @@ pub(super) async fn plan(
     output: &Output,
 ) -> Result<Exit, Failure> {
     if args.offline {
-        let prepared = prepare(global, Reach::Offline, output)?;
-        let selection = Selection::of(&args.change.only);
-        let (plan, problems) = plan_apply_offline(&prepared.desired, &selection);
-        if problems.has_errors() {
-            return Err(Failure::Problems(problems));
-        }
-        show_only(&plan, None, output);
-        return Ok(exit(args, !plan.is_empty()));
+        return offline(global, args, output);
     }
     let options = change::options(&args.change);
-    let (session, wanted, _) =
-        change::from_config(global, options, None, Purpose::Look, output).await?;
-    let outcome = plan_on(&session, wanted, args, output).await;
-    session.close().await;
+    let (fleet, _) = change::from_config(global, options, None, Purpose::Look, output, |wanted| {
+        wanted
+    })
+    .await?;
+    let outcome = plan_on(&fleet, args, output).await;
+    fleet.close().await;
     outcome
 }
 
-async fn plan_on(
-    session: &Session,
-    wanted: Wanted,
-    args: &PlanArgs,
-    output: &Output,
-) -> Result<Exit, Failure> {
-    let observed = wanted.observe(session).await?;
-    let (plan, problems) = wanted.plan(&observed);
+fn offline(global: &Global, args: &PlanArgs, output: &Output) -> Result<Exit, Failure> {
+    let prepared = prepare(global, Reach::Offline, output)?;
+    let selection = Selection::of(&args.change.only);
+    let places = prepared.places(&Selection::all());
+    let mut plans = Vec::with_capacity(prepared.parts.len());
+    let mut problems = Diagnostics::default();
+    for (nth, part) in prepared.parts.iter().enumerate() {
+        let others = places.iter().filter(|place| place.index != nth);
+        let others: Vec<_> = others.flat_map(|place| place.vms.clone()).collect();
+        let selection = selection.clone().with_elsewhere(&others);
+        let (plan, found) = plan_apply_offline(&part.desired, &selection);
+        problems.extend(found);
+        plans.push(plan);
+    }
     if problems.has_errors() {
-        // What is refused reads best beside what it is part of.
-        if !output.is_json() {
-            show_only(&plan, Some(&observed), output);
-        }
         return Err(Failure::Problems(problems));
     }
-    output.problems(&problems);
-    show_only(&plan, Some(&observed), output);
-    let changes = !plan.is_empty();
+    show_offline(&places, &plans, output);
+    Ok(exit(args, plans.iter().any(|plan| !plan.is_empty())))
+}
+
+async fn plan_on(fleet: &Fleet<Wanted>, args: &PlanArgs, output: &Output) -> Result<Exit, Failure> {
+    let planned = look(fleet).await?;
+    if planned.problems.has_errors() && !output.is_json() {
+        // What is refused reads best beside what it is part of.
+        show_planned(&planned, output);
+    }
+    planned.tell(output)?;
+    let asked = show_planned(&planned, output);
     if let Some(path) = &args.out {
-        let created = timestamp::rfc3339(SystemTime::now());
-        let host = change::identity(session);
-        let Wanted {
-            desired, options, ..
-        } = wanted;
-        let saved = SavedPlan::new(created, host, options, desired, plan, &observed);
-        save(path, &saved)?;
+        if asked != Exit::Done {
+            return Err(not_saved(path));
+        }
+        save(path, &saved(&planned))?;
+        let server = match planned.parts.len() {
+            1 => "the server stays as it is",
+            _ => "the servers stay as they are",
+        };
         output.note(&format!(
-            "saved: `tnvm apply {}` does exactly this, as long as the server stays as it is",
+            "saved: `tnvm apply {}` does exactly this, as long as {server}",
             path.display()
         ));
     }
-    Ok(exit(args, changes))
+    Ok(match asked {
+        Exit::Done => exit(args, planned.has_changes()),
+        // Whether there is something to do cannot be said.
+        asked => asked,
+    })
+}
+
+fn saved(planned: &Planned<'_, Wanted>) -> SavedPlan {
+    let parts = planned.parts.iter().map(|part| {
+        let Member {
+            place,
+            session,
+            goal,
+        } = part.member;
+        SavedPart::new(
+            place.name.clone(),
+            change::identity(session),
+            goal.desired.clone(),
+            part.plan.clone(),
+            &part.observed,
+        )
+    });
+    let options = planned.parts.first().map(|part| &part.member.goal.options);
+    let options = options.cloned().unwrap_or_default();
+    let created = timestamp::rfc3339(SystemTime::now());
+    SavedPlan::new(created, options, parts.collect())
+}
+
+/// A saved plan is for all of its servers, or it is none.
+fn not_saved(path: &Path) -> Failure {
+    Failure::Connection {
+        message: format!(
+            "{} was not written: not every host could be asked",
+            path.display()
+        ),
+        help: Some("plan again when all answer, or for one alone with `--host NAME`".to_owned()),
+    }
 }
 
 fn exit(args: &PlanArgs, changes: bool) -> Exit {

@@ -10,15 +10,18 @@ use serde_json::Value;
 
 use super::args::Global;
 use super::exit::Failure;
+use super::fleet::{Place, Target};
 use super::output::Output;
+use super::scope::Servers;
 use super::session;
-use crate::config::{self, Config, Environment, HOST_KEYS, LoadOptions, SecretStore};
+use crate::config::{self, Config, Environment, HOST_KEYS, HostEntry, LoadOptions, SecretStore};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::execute::{SecretError, SecretSource};
+use crate::plan::Selection;
 use crate::plugin::{
     LIMITS_VARIABLE, Limits, Origin, PluginFile, PluginSet, PluginSources, builtin, report,
 };
-use crate::resolve::{Desired, Inputs, resolve};
+use crate::resolve::{Desired, Inputs, check_shared_claims, resolve};
 use crate::template::Templates;
 use crate::truenas::Client;
 
@@ -32,10 +35,33 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     /// The variables.
     pub(super) environment: Environment,
-    /// What should be.
-    pub(super) desired: Desired,
+    /// The parts of the servers that the command is about, in order of the config.
+    pub(super) parts: Vec<Part>,
+    /// Names of the config's other servers.
+    pub(super) unasked: Vec<String>,
     templates: Templates,
     plugins: PluginSet,
+}
+
+/// One server's part.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// The server.
+    pub(super) host: HostEntry,
+    /// The config, with the VMs of this server alone.
+    config: Config,
+    /// What should be on it, as far as that is known without it.
+    pub(super) desired: Desired,
+}
+
+impl Part {
+    /// The name and type of each VM that is chosen.
+    fn chosen(&self, selection: &Selection) -> Vec<(String, String)> {
+        let vms = self.desired.vms.iter();
+        vms.filter(|vm| selection.selects(&vm.name, &vm.vm_type))
+            .map(|vm| (vm.name.clone(), vm.vm_type.clone()))
+            .collect()
+    }
 }
 
 /// Whether a server will be talked to.
@@ -56,44 +82,96 @@ pub(super) fn prepare(global: &Global, reach: Reach, output: &Output) -> Result<
     problems.extend(of_templates);
     let (plugins, of_plugins) = load_plugins(global, config.as_ref());
     problems.extend(of_plugins);
+    let (servers, of_servers) = Servers::choose(global, &environment, config.as_ref());
     if reach == Reach::Server {
-        problems.extend(missing_connection(global, &environment, config.as_ref()));
+        problems.extend(of_servers);
     }
     let Some(config) = config else {
         return Err(Failure::Problems(problems));
     };
-    let (desired, of_vms) = resolve(Inputs {
-        config: &config,
-        templates: &templates,
-        plugins: &plugins,
-        target_version: OFFLINE_VERSION,
-        facts: &[],
-    });
-    problems.extend(of_vms);
-    if reach == Reach::Server {
-        problems.extend(check_secrets(&environment, &desired));
+    let mut parts = Vec::with_capacity(config.hosts.len());
+    for host in &config.hosts {
+        let config = config.of_host(host);
+        let (desired, of_vms) = resolve(Inputs {
+            config: &config,
+            templates: &templates,
+            plugins: &plugins,
+            target_version: OFFLINE_VERSION,
+            facts: &[],
+        });
+        problems.extend(of_vms);
+        if reach == Reach::Server {
+            problems.extend(check_secrets(&environment, &desired));
+        }
+        let host = host.clone();
+        parts.push(Part {
+            host,
+            config,
+            desired,
+        });
     }
+    let named = parts.iter().filter_map(|part| {
+        let name = part.host.name.as_deref()?;
+        Some((name, &part.desired))
+    });
+    problems.extend(check_shared_claims(named));
     if problems.has_errors() {
         return Err(Failure::Problems(problems));
     }
     output.problems(&problems);
+    parts.retain_mut(|part| {
+        let chosen = servers.chosen.iter().find(|one| one.name == part.host.name);
+        if let Some(chosen) = chosen {
+            part.host.clone_from(chosen);
+        }
+        chosen.is_some()
+    });
     Ok(Prepared {
         config,
         environment,
-        desired,
+        parts,
+        unasked: servers.unasked,
         templates,
         plugins,
     })
 }
 
 impl Prepared {
-    /// Works out the VMs again where the server has a say: its version, and facts that the config
-    /// grants to a plugin.
-    pub(super) async fn for_server(mut self, client: &Client) -> Result<Self, Failure> {
+    /// The servers, with the VMs of each that are chosen.
+    pub(super) fn places(&self, selection: &Selection) -> Vec<Place> {
+        let parts = self.parts.iter().enumerate();
+        parts
+            .map(|(index, part)| Place {
+                index,
+                name: part.host.name.clone(),
+                vms: part.chosen(selection),
+            })
+            .collect()
+    }
+
+    /// The servers to log in to.
+    pub(super) fn targets(&self, selection: &Selection) -> Vec<Target<Part>> {
+        let parts = self.parts.iter();
+        parts
+            .map(|part| Target {
+                host: part.host.clone(),
+                vms: part.chosen(selection),
+                part: part.clone(),
+            })
+            .collect()
+    }
+
+    /// Works out the VMs of a part again where its server has a say: its version, and facts that
+    /// the config grants to a plugin.
+    pub(super) async fn for_server(
+        &self,
+        part: &Part,
+        client: &Client,
+    ) -> Result<Desired, Failure> {
         let facts = self.granted_facts(client).await?;
         let version = client.server().version.to_string();
         let (desired, problems) = resolve(Inputs {
-            config: &self.config,
+            config: &part.config,
             templates: &self.templates,
             plugins: &self.plugins,
             target_version: &version,
@@ -102,8 +180,7 @@ impl Prepared {
         if problems.has_errors() {
             return Err(Failure::Problems(problems));
         }
-        self.desired = desired;
-        Ok(self)
+        Ok(desired)
     }
 
     /// The facts that plugins ask for and the config grants, each read once.
@@ -142,59 +219,6 @@ impl Prepared {
     }
 }
 
-/// What `destroy` works on.
-#[derive(Debug)]
-pub(super) struct Scope {
-    /// The group.
-    pub(super) group: String,
-    /// VMs that the config protects.
-    pub(super) protected: Vec<String>,
-    /// The variables.
-    pub(super) environment: Environment,
-    /// The config, if there is one.
-    pub(super) config: Option<Config>,
-}
-
-/// Finds the group: from `--group` alone, or from the config.
-pub(super) fn scope(global: &Global, output: &Output) -> Result<Scope, Failure> {
-    let (environment, config) = optional_config(global, output)?;
-    let group = global
-        .group
-        .clone()
-        .or_else(|| config.as_ref().map(|one| one.group.clone()));
-    let Some(group) = group else {
-        let missing = Diagnostic::error(format!("there is no {}", global.config.display()))
-            .help("name the config with --config, or the group alone with --group");
-        return Err(Failure::Problems(missing.into()));
-    };
-    let protected = config.iter().flat_map(|one| &one.vms);
-    Ok(Scope {
-        group,
-        protected: protected
-            .filter(|vm| vm.protect)
-            .map(|vm| vm.name.clone())
-            .collect(),
-        environment,
-        config,
-    })
-}
-
-/// The variables, and the config where there is one: what `list` and `destroy --group` need.
-pub(super) fn optional_config(
-    global: &Global,
-    output: &Output,
-) -> Result<(Environment, Option<Config>), Failure> {
-    let (environment, mut problems) = environment(global);
-    let (config, of_config) = existing_config(global);
-    problems.extend(of_config);
-    problems.extend(missing_connection(global, &environment, config.as_ref()));
-    if problems.has_errors() {
-        return Err(Failure::Problems(problems));
-    }
-    output.problems(&problems);
-    Ok((environment, config))
-}
-
 /// The plugins, built in and added.
 pub(super) fn load_plugins(global: &Global, config: Option<&Config>) -> (PluginSet, Diagnostics) {
     let entries = config.map(|one| one.plugins.as_slice()).unwrap_or_default();
@@ -229,19 +253,6 @@ pub(super) fn load_plugins(global: &Global, config: Option<&Config>) -> (PluginS
         reserved_keys: HOST_KEYS.iter().map(ToString::to_string).collect(),
     });
     (plugins, report(&problems))
-}
-
-/// What is missing to reach the server and log in.
-fn missing_connection(
-    global: &Global,
-    environment: &Environment,
-    config: Option<&Config>,
-) -> Diagnostics {
-    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
-    environment
-        .connection(global.host.as_deref(), &section)
-        .err()
-        .unwrap_or_default()
 }
 
 /// The secrets that devices take can all be had; else all that cannot are reported.
@@ -354,7 +365,8 @@ pub(super) fn existing_config(global: &Global) -> (Option<Config>, Diagnostics) 
     }
 }
 
-fn environment(global: &Global) -> (Environment, Diagnostics) {
+/// The variables of the process, and of the file beside the config.
+pub(super) fn environment(global: &Global) -> (Environment, Diagnostics) {
     let folder = match global.config.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

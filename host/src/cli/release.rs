@@ -33,8 +33,14 @@ pub(super) async fn release(this: &Adopt<'_>, output: &Output) -> Result<Exit, F
 /// A VM that the config says and that is not the group's is in the way of every other command.
 fn still_said(plan: &ReleasePlan, this: &Adopt<'_>) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let said = this.scope.config.iter().flat_map(|config| &config.vms);
-    for vm in said.filter(|vm| plan.vms.iter().any(|one| one.name == vm.name)) {
+    let said = this
+        .scope
+        .known
+        .config
+        .iter()
+        .flat_map(|config| &config.vms);
+    let here = said.filter(|vm| vm.host == this.session.name);
+    for vm in here.filter(|vm| plan.vms.iter().any(|one| one.name == vm.name)) {
         problems.push(
             Diagnostic::warning(
                 "the config still has it, so `tnvm create` and `tnvm apply` would be refused",

@@ -1,38 +1,38 @@
-//! Executes a plan with someone watching, and says how it ended.
+//! Executes plans on all servers side by side with someone watching, and says how it ended.
+//!
+//! What fails on one server stops none of the others.
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use super::exit::{self, Exit};
+use super::exit::Exit;
+use super::fleet::{Absent, Place};
 use super::guard;
-use super::output::{Meaning, Output, cell, meant};
-use super::progress;
+use super::output::Output;
+use super::progress::{self, HostReporter};
+use super::results;
 use super::session::Session;
+use super::shown::{Shown, Sums, in_order, printed, show};
 use super::signals;
 use crate::execute::{
-    ExecuteOptions, Failure, OnFailure, Outcome, Report, SecretSource, StopSignal, VmReport,
-    execute,
+    ExecuteOptions, OnFailure, Report, Restarts, SecretSource, StopHandle, StopSignal, execute,
 };
 use crate::lock::Held;
-use crate::plan::{Observed, Plan, PlanKind, PlanView};
-use crate::truenas::Client;
+use crate::plan::{Observed, Plan};
 
 /// What to execute, and how.
 pub(super) struct Run<'a> {
-    /// The plan.
-    pub(super) plan: &'a Plan,
-    /// What it was made from, for showing how much of it is left.
-    pub(super) observed: Option<&'a Observed>,
-    /// The connection.
-    pub(super) session: &'a Session,
-    /// The lock of the group; released when the plan is carried out.
-    pub(super) lock: Option<Held>,
+    /// The servers' parts.
+    pub(super) parts: Vec<RunPart<'a>>,
+    /// The servers that could not be asked.
+    pub(super) absent: &'a [Absent],
     /// Where secrets come from.
     pub(super) secrets: &'a dyn SecretSource,
-    /// VMs side by side, if the user says.
+    /// VMs side by side on a server, if the user says.
     pub(super) concurrency: Option<u16>,
-    /// VMs that may be down for a restart at once, if the user says.
+    /// VMs that may be down for a restart at once, over all servers, if the user says.
     pub(super) max_unavailable: Option<u16>,
     /// What becomes of a VM that fails.
     pub(super) on_failure: OnFailure,
@@ -40,218 +40,133 @@ pub(super) struct Run<'a> {
     pub(super) shown: bool,
 }
 
-/// What a run prints for programs. Members are added, never renamed.
-#[derive(Debug, Serialize)]
-struct Printed<'a> {
-    plan: &'a PlanView,
-    vms: &'a [VmReport],
-    summary: Summary,
-}
-
-#[derive(Debug, Serialize)]
-struct Summary {
-    /// VMs by outcome.
-    outcomes: Map<String, Value>,
-    /// Whether every VM is as planned.
-    success: bool,
-    interrupted: bool,
-    wall_seconds: f64,
-    /// Calls that read, of the whole command.
-    reading_calls: u64,
-    /// Calls that change something.
-    mutating_calls: u64,
-    bytes_sent: u64,
-    bytes_received: u64,
+/// One server's part.
+pub(super) struct RunPart<'a> {
+    /// The server.
+    pub(super) place: &'a Place,
+    /// The connection.
+    pub(super) session: &'a Session,
+    /// The plan.
+    pub(super) plan: &'a Plan,
+    /// What it was made from, for showing how much of it is left.
+    pub(super) observed: &'a Observed,
+    /// The lock of the group; released when the plan is carried out.
+    pub(super) lock: Option<Held>,
 }
 
 /// Shows the plan, executes it, prints the result.
-pub(super) async fn run(mut run: Run<'_>, output: &Output) -> Result<Exit, exit::Failure> {
-    let view = PlanView::of(run.plan, run.observed);
+pub(super) async fn run(run: Run<'_>, output: &Output) -> Exit {
+    let absent = run.absent;
+    let asked = run.parts.iter().map(|part| {
+        let address = part.session.client.endpoint().to_string();
+        Shown::asked(part.place, address, part.plan, Some(part.observed))
+    });
+    let shown = in_order(asked.chain(absent.iter().map(Shown::not_asked)));
     if !output.is_json() && !run.shown {
-        output.plan(&view);
+        show(&shown, output);
     }
-    if let Some(audit) = &run.session.audit {
-        audit.about_plan(run.plan);
-    }
-    if let Some(recorder) = &run.session.recorder {
-        recorder.about_plan(run.plan);
-    }
-    let lost = run.lock.as_ref().map(Held::lost);
-    let report = execute_watched(&run, lost.clone(), output).await;
-    if report.unsettled {
-        guard::leave(run.lock.take(), output);
-    } else {
-        guard::unlock(run.lock.take()).await;
-    }
-    let lost = lost.is_some_and(|lost| lost.borrow().is_some());
+    let kind = run.parts.first().map(|part| part.plan.kind);
+    let has_changes = run.parts.iter().any(|part| !part.plan.is_empty());
+    let came = execute_all(run, output).await;
+    let lost = came.iter().any(|one| one.lost && one.report.interrupted);
+    let came = results::all(came, absent);
+    let whole = results::whole(&came);
     if output.is_json() {
-        output.json(&Printed {
-            plan: &view,
-            vms: &report.vms,
-            summary: summary(&report, &run.session.client),
-        });
-    } else if !run.plan.is_empty() {
-        print(&report, run.plan.kind, output);
+        let ran = |place: &Place| results::of(&came, place);
+        output.json(&printed(&shown, ran, Sums::Of(whole.clone())));
+    } else if let Some(kind) = kind.filter(|_| has_changes || !absent.is_empty()) {
+        results::print(&came, kind, output);
     }
-    Ok(if report.interrupted && lost {
+    if whole.interrupted && lost {
         Exit::Refused
-    } else if report.interrupted {
+    } else if whole.interrupted {
         Exit::Interrupted
-    } else if report.is_success() {
+    } else if whole.success {
         Exit::Done
     } else {
         Exit::Failed
-    })
-}
-
-/// A dry run: the plan in the shape that a real run prints.
-pub(super) fn show_only(plan: &Plan, observed: Option<&Observed>, output: &Output) {
-    let view = PlanView::of(plan, observed);
-    if output.is_json() {
-        output.json(&serde_json::json!({"plan": view, "vms": [], "summary": {}}));
-    } else {
-        output.plan(&view);
     }
 }
 
-async fn execute_watched(
-    run: &Run<'_>,
-    lost: Option<watch::Receiver<Option<String>>>,
-    output: &Output,
-) -> Report {
+/// What one server's execution came to.
+pub(super) struct Executed<'a> {
+    /// The server.
+    pub(super) place: &'a Place,
+    /// The connection.
+    pub(super) session: &'a Session,
+    /// What became of its VMs.
+    pub(super) report: Report,
+    /// Whether its lock was lost meanwhile.
+    lost: bool,
+}
+
+async fn execute_all<'a>(run: Run<'a>, output: &Output) -> Vec<Executed<'a>> {
     let mut options = ExecuteOptions::new(run.secrets);
     options.on_failure = run.on_failure;
-    options.concurrency = match run.concurrency {
-        Some(concurrency) => concurrency.into(),
-        None => options.concurrency * run.session.client.connections(),
-    };
     if let Some(max_unavailable) = run.max_unavailable {
         options.max_unavailable = max_unavailable.into();
     }
-    let (stop, signal) = StopSignal::new();
+    // Over all servers: a group of equals is one group wherever its VMs are.
+    options.restarts = Some(Arc::new(Restarts::new(options.max_unavailable)));
+    let (parts, concurrency) = (run.parts, run.concurrency);
     let watching = progress::watch(*output);
+    let signals: Vec<(StopHandle, StopSignal)> = parts.iter().map(|_| StopSignal::new()).collect();
+    let handles: Vec<StopHandle> = signals.iter().map(|(handle, _)| handle.clone()).collect();
     let note = *output;
-    let losing = tokio::spawn(guard::stop_when_lost(lost, stop.clone(), *output));
     let interrupts = signals::on_every(move || {
         note.note("interrupted: finishing the calls in flight; press Ctrl-C again to stop at once");
-        stop.stop();
+        handles.iter().for_each(StopHandle::stop);
     });
-    let client = &run.session.client;
-    let report = execute(run.plan, client, &options, watching.reporter(), signal).await;
-    interrupts.abort();
-    losing.abort();
-    watching.finish().await;
-    report
-}
-
-fn summary(report: &Report, client: &Client) -> Summary {
-    let mut outcomes = Map::new();
-    for vm in &report.vms {
-        let name = serde_json::to_value(vm.outcome).ok();
-        let Some(Value::String(name)) = name else {
-            continue;
+    let all = parts.into_iter().zip(signals).map(|(part, stop)| {
+        let reporter = watching.reporter(part.place.name.as_deref());
+        let options = ExecuteOptions {
+            concurrency: match concurrency {
+                Some(concurrency) => concurrency.into(),
+                None => options.concurrency * part.session.client.connections(),
+            },
+            restarts: options.restarts.clone(),
+            ..options
         };
-        let count = outcomes.get(&name).and_then(Value::as_u64).unwrap_or(0);
-        outcomes.insert(name, (count + 1).into());
-    }
-    let stats = client.stats();
-    Summary {
-        outcomes,
-        success: report.is_success(),
-        interrupted: report.interrupted,
-        wall_seconds: report.wall.as_secs_f64(),
-        reading_calls: stats.reads,
-        mutating_calls: stats.mutations,
-        bytes_sent: stats.bytes_sent,
-        bytes_received: stats.bytes_received,
-    }
+        execute_one(part, options, reporter, stop, *output)
+    });
+    let came = join_all(all).await;
+    interrupts.abort();
+    watching.finish().await;
+    came
 }
 
-fn print(report: &Report, kind: PlanKind, output: &Output) {
-    let rows: Vec<_> = report
-        .vms
-        .iter()
-        .filter(|vm| vm.outcome != Outcome::Unchanged)
-        .map(|vm| {
-            let (word, meaning) = words(vm.outcome);
-            vec![
-                cell(&vm.name),
-                meant(word, meaning),
-                cell(format!("{:.1} s", vm.wall.as_secs_f64())),
-                cell(
-                    vm.error
-                        .as_ref()
-                        .map(|one| why(&vm.name, one))
-                        .unwrap_or_default(),
-                ),
-            ]
-        })
-        .collect();
-    output.line("");
-    output.table(&["VM", "RESULT", "TIME", "WHY"], &rows);
-    for vm in &report.vms {
-        if let Some(help) = vm.error.as_ref().and_then(|failure| failure.help.as_ref()) {
-            output.note(&format!("{}: help: {help}", vm.name));
-        }
-        if vm.left_behind.is_empty() {
-            continue;
-        }
-        output.note(&format!(
-            "{}: left behind: {}",
-            vm.name,
-            vm.left_behind.join(", ")
-        ));
-        if let Some(advice) = &vm.advice {
-            output.note(&format!("  help: {advice}"));
-        }
+async fn execute_one<'a>(
+    mut part: RunPart<'a>,
+    options: ExecuteOptions<'_>,
+    reporter: HostReporter,
+    (stop, signal): (StopHandle, StopSignal),
+    output: Output,
+) -> Executed<'a> {
+    let RunPart { session, plan, .. } = part;
+    if let Some(audit) = &session.audit {
+        audit.about_plan(plan);
     }
-    output.line(&closing(report, kind));
-}
-
-/// `could not create device nic.lan: …`; the VM stands in a column of its own.
-fn why(vm: &str, failure: &Failure) -> String {
-    let message = &failure.message;
-    let without = message
-        .strip_prefix(vm)
-        .and_then(|rest| rest.strip_prefix(": "));
-    without.unwrap_or(message).to_owned()
-}
-
-fn closing(report: &Report, kind: PlanKind) -> String {
-    let well = report
-        .vms
-        .iter()
-        .filter(|vm| vm.outcome.is_success())
-        .count();
-    let total = report.vms.len();
-    let verb = match kind {
-        PlanKind::Create | PlanKind::Apply => "as planned",
-        PlanKind::Destroy => "gone",
-    };
-    let seconds = report.wall.as_secs_f64();
-    let mut text = format!("{well} of {total} VMs {verb}, in {seconds:.1} s.");
-    if report.interrupted {
-        text.push_str(" Interrupted: the same command goes on from here.");
-    } else if well < total {
-        text.push_str(" Running the same command again tries the others once more.");
+    if let Some(recorder) = &session.recorder {
+        recorder.about_plan(plan);
     }
-    text
-}
-
-const fn words(outcome: Outcome) -> (&'static str, Meaning) {
-    match outcome {
-        Outcome::Unchanged => ("unchanged", Meaning::Plain),
-        Outcome::Created => ("created", Meaning::Good),
-        Outcome::Completed => ("completed", Meaning::Good),
-        Outcome::Started => ("started", Meaning::Good),
-        Outcome::Updated => ("changed", Meaning::Good),
-        Outcome::Restarted => ("changed, restarted", Meaning::Good),
-        Outcome::Destroyed => ("destroyed", Meaning::Good),
-        Outcome::RolledBack => ("failed, rolled back", Meaning::Bad),
-        Outcome::Kept => ("failed, kept", Meaning::Bad),
-        Outcome::RollbackIncomplete => ("failed, rollback incomplete", Meaning::Bad),
-        Outcome::DestroyIncomplete => ("failed, not all is gone", Meaning::Bad),
-        Outcome::Interrupted => ("interrupted", Meaning::Attention),
-        Outcome::Skipped => ("not begun", Meaning::Attention),
+    let lost: Option<watch::Receiver<Option<String>>> = part.lock.as_ref().map(Held::lost);
+    let losing = guard::stop_when_lost(lost.clone(), stop, session.prefix(), output);
+    let losing = tokio::spawn(losing);
+    let report = execute(plan, &session.client, &options, &reporter, signal).await;
+    losing.abort();
+    if let Some(why) = session.client.loss() {
+        output.error(&format!("{}{why}", session.prefix()));
+        output.note(&format!("  help: {}", why.help()));
+    }
+    if report.unsettled {
+        guard::leave(session, part.lock.take(), &output);
+    } else {
+        guard::unlock(part.lock.take()).await;
+    }
+    Executed {
+        place: part.place,
+        session,
+        report,
+        lost: lost.is_some_and(|lost| lost.borrow().is_some()),
     }
 }

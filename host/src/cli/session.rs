@@ -9,7 +9,7 @@ use super::exit::Failure;
 use super::guard;
 use super::output::Output;
 use crate::audit::AuditLog;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Environment, HostEntry};
 use crate::diagnostic::Diagnostic;
 use crate::execute::{ObserveRequest, observe};
 use crate::plan::{Observed, ObservedVm, Plan};
@@ -22,11 +22,29 @@ use crate::truenas::{
 };
 use crate::whoami::WhoAmI;
 
+/// How to log in, whatever the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening<'a> {
+    /// The options.
+    pub(super) global: &'a Global,
+    /// The variables.
+    pub(super) environment: &'a Environment,
+    /// VMs side by side, if the user says. With one there is also one call at a time on a server,
+    /// reading included, for servers that take no more.
+    pub(super) vms_at_once: Option<u16>,
+    /// Only what this needs can be called.
+    pub(super) purpose: Purpose,
+    /// Where the user is told.
+    pub(super) output: &'a Output,
+}
+
 /// A logged-in connection.
 #[derive(Debug)]
 pub(super) struct Session {
     /// The client.
     pub(super) client: Client,
+    /// The name of the server in the config, where that names hosts.
+    pub(super) name: Option<String>,
     /// The host as the user named it.
     pub(super) host: String,
     /// Who runs this.
@@ -41,22 +59,23 @@ pub(super) struct Session {
     pub(super) recorder: Option<Arc<Recorder>>,
 }
 
-/// Connects and logs in, once. With one VM at a time there is also one call at a time, reading
-/// included, for servers that take no more. Only what the purpose needs can be called.
+/// Connects and logs in, once.
 pub(super) async fn open(
-    global: &Global,
-    environment: &Environment,
-    config: Option<&Config>,
-    vms_at_once: Option<u16>,
-    purpose: Purpose,
-    output: &Output,
+    opening: &Opening<'_>,
+    host: &HostEntry,
+    who: &WhoAmI,
+    audit: Option<Arc<AuditLog>>,
 ) -> Result<Session, Failure> {
-    let who = WhoAmI::ask();
-    let audit = guard::audit(global, purpose, &who, output)?;
-    let section = config.map(|one| one.truenas.clone()).unwrap_or_default();
-    let connection = environment
-        .connection(global.host.as_deref(), &section)
-        .map_err(Failure::Problems)?;
+    let Opening {
+        global,
+        environment,
+        purpose,
+        output,
+        ..
+    } = *opening;
+    let usage = |message, help| usage(host, message, help);
+    let connection = environment.connection(host).map_err(Failure::Problems)?;
+    let section = &host.section;
     let endpoint = Endpoint::parse(&connection.host).map_err(|cause| {
         usage(
             format!("the host is not an address: {cause}"),
@@ -75,6 +94,18 @@ pub(super) async fn open(
                 "give the SHA-256 of the certificate in hexadecimal",
             )
         })?;
+    let insecure = global.access.insecure();
+    if insecure.is_some() && fingerprint.is_some() {
+        return Err(usage(
+            "--insecure does not go together with a pinned certificate".to_owned(),
+            "leave --insecure away: the pinned certificate is accepted, whoever has signed it",
+        ));
+    }
+    if insecure.is_some() && !endpoint.is_plaintext() {
+        output.note(&format!(
+            "warning: the certificate of {endpoint} is not verified (--insecure): whoever is on the way can read and change everything; `tnvm login` shows what to pin"
+        ));
+    }
     let credentials = match connection.credentials {
         config::Credentials::ApiKey { username, key } => Credentials::ApiKey {
             username: username.ok_or_else(|| {
@@ -89,23 +120,32 @@ pub(super) async fn open(
             Credentials::Password { username, password }
         }
     };
-    let recorder = guard::recorder(global, environment, &endpoint.host(), &credentials)?;
+    let recorder = guard::recorder(
+        global,
+        environment,
+        host.name.as_deref(),
+        &endpoint.host(),
+        &credentials,
+    )?;
     let default = ConnectOptions::default();
     let options = ConnectOptions {
-        concurrency: match vms_at_once {
+        concurrency: match opening.vms_at_once {
             Some(1) => 1,
             _ => default.concurrency,
         },
-        connections: match vms_at_once {
+        connections: match opening.vms_at_once {
             Some(1) => 1,
             _ => global.connections.into(),
         },
         tls: TlsOptions {
             ca: global.ca.clone().or_else(|| section.ca.clone()),
             fingerprint,
-            insecure: None,
+            insecure,
         },
         allow_plaintext: global.allow_plaintext,
+        proxies: global.access.proxies(environment),
+        key_login: global.access.key_login(),
+        otp: Some(global.access.codes(environment, *output)),
         allowed: Allowed::of(purpose).read_only(global.read_only),
         audit: audit.clone().map(|log| log as Arc<dyn CallObserver>),
         wire: recorder.clone().map(|one| one as Arc<dyn WireObserver>),
@@ -117,11 +157,16 @@ pub(super) async fn open(
             help: cause.help(),
             message: cause.to_string(),
         })?;
-    warn_of_unknown(client.release(), output);
+    if let Some(warning) = unknown(client.release()) {
+        opening
+            .output
+            .problems(&warning.host(host.name.as_deref()).into());
+    }
     Ok(Session {
         client,
+        name: host.name.clone(),
         host: endpoint.host(),
-        who,
+        who: who.clone(),
         purpose,
         may_change: purpose != Purpose::Look && !global.read_only,
         audit,
@@ -130,19 +175,24 @@ pub(super) async fn open(
 }
 
 /// A release that came after this tnvm is worked with as if it were the newest known one.
-fn warn_of_unknown(release: &Release, output: &Output) {
-    if release.is_unknown() {
-        let known = Release::newest().facts().name;
-        let warning = Diagnostic::warning(format!(
-            "TrueNAS {} is newer than this tnvm, which treats it as {known}",
-            release.version()
-        ))
+fn unknown(release: &Release) -> Option<Diagnostic> {
+    let known = Release::newest().facts().name;
+    let message = format!(
+        "TrueNAS {} is newer than this tnvm, which treats it as {known}",
+        release.version()
+    );
+    let warning = Diagnostic::warning(message)
         .help("look whether there is a newer tnvm; `--dry-run` shows what would be done");
-        output.problems(&warning.into());
-    }
+    release.is_unknown().then_some(warning)
 }
 
 impl Session {
+    /// What a line about this server begins with: its name, where it has one.
+    pub(super) fn prefix(&self) -> String {
+        let name = self.name.as_ref();
+        name.map(|name| format!("{name}: ")).unwrap_or_default()
+    }
+
     /// This is about to be carried out: further connections, where they are allowed and there is
     /// work for them, are made meanwhile.
     pub(super) fn expect(&self, plan: &Plan, concurrency: Option<u16>) {
@@ -249,6 +299,7 @@ pub(super) fn broken(cause: &CallError) -> Failure {
     }
 }
 
-fn usage(message: String, help: &str) -> Failure {
-    Failure::Problems(Diagnostic::error(message).help(help).into())
+fn usage(host: &HostEntry, message: String, help: &str) -> Failure {
+    let problem = Diagnostic::error(message).help(help);
+    Failure::Problems(problem.host(host.name.as_deref()).into())
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::model::TrueNasSection;
+use super::model::HostEntry;
+use super::secrets::{SecretError, SecretStore};
 use super::text::read_source;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
@@ -31,10 +32,16 @@ pub const API_KEY: &str = "TRUENAS_API_KEY";
 pub const API_USERNAME: &str = "API_USERNAME";
 /// That user's password.
 pub const API_PASSWORD: &str = "API_PASSWORD";
+/// The one-time code of a login.
+pub const OTP: &str = "TRUENAS_OTP";
+/// The proxy to every server.
+pub const PROXY: &str = "TNVM_PROXY";
 /// What people type to see a VM's screen.
 pub const VNC_PASSWORD: &str = "VNC_PASSWORD";
 
-/// Every variable that tnvm reads. Others are read only where a config says `env:NAME`.
+/// Every variable that tnvm reads. Others are read only where a config says `env:NAME`, and where
+/// it names hosts: `API_PASSWORD_NAS1` goes before `API_PASSWORD`, and so do the others but the
+/// password of displays.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: HOST,
@@ -54,6 +61,16 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: API_PASSWORD,
         meaning: "the password of API_USERNAME",
+        secret: true,
+    },
+    Variable {
+        name: OTP,
+        meaning: "the one-time code of the next login, where the account wants one",
+        secret: true,
+    },
+    Variable {
+        name: PROXY,
+        meaning: "the HTTP proxy to every server; without it HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY count",
         secret: true,
     },
     Variable {
@@ -77,6 +94,25 @@ pub struct Connection {
     pub host: String,
     /// What to log in with.
     pub credentials: Credentials,
+}
+
+/// Where the secrets of a host come from, the nearest first.
+#[derive(Clone, Copy)]
+enum Source {
+    /// The host's own variables.
+    Own,
+    /// The references in the config.
+    Config,
+    /// The variables for every host.
+    Plain,
+}
+
+/// What one source has.
+enum Found {
+    Credentials(Credentials),
+    /// A password, and nobody whose it is.
+    PasswordAlone,
+    Nothing,
 }
 
 /// What to log in with.
@@ -143,67 +179,127 @@ impl Environment {
         &self.folder
     }
 
-    /// Where to log in, and as whom. The host comes from `host` (the flag), else `TRUENAS_HOST`,
-    /// else the config; an API key goes before a password.
+    /// Which host is wanted, and where that was said: by `flag` (`--host`), else by `TRUENAS_HOST`.
+    #[must_use]
+    pub fn wanted_host(&self, flag: Option<&str>) -> Option<(&'static str, String)> {
+        let flag = flag.map(|flag| ("--host", flag.to_owned()));
+        flag.or_else(|| Some((HOST, self.text(HOST)?)))
+    }
+
+    /// Where to log in, and as whom. For a host with a name, its own variables go before what the
+    /// config says of it, and that before the plain variables; an API key goes before a password.
     ///
     /// # Errors
     /// Everything that is missing, at once.
-    pub fn connection(
-        &self,
-        host: Option<&str>,
-        section: &TrueNasSection,
-    ) -> Result<Connection, Diagnostics> {
+    pub fn connection(&self, host: &HostEntry) -> Result<Connection, Diagnostics> {
         let mut problems = Diagnostics::default();
-        let host = host
-            .map(str::to_owned)
-            .or_else(|| self.text(HOST))
-            .or_else(|| section.host.clone());
-        if host.is_none() {
-            problems.push(
-                Diagnostic::error("no server is named: TRUENAS_HOST is not set")
-                    .help("set TRUENAS_HOST, in the environment or in a `.env` file beside the config, or write `truenas: {host: …}` in the config"),
-            );
+        let own = host.variable(HOST).and_then(|name| self.text(&name));
+        let address = own.or_else(|| host.section.host.clone());
+        if address.is_none() {
+            problems.push(no_address(host));
         }
-        let credentials = self.credentials(&mut problems);
-        match (host, credentials) {
+        let credentials = self.credentials(host, &mut problems);
+        match (address, credentials) {
             (Some(host), Some(credentials)) => Ok(Connection { host, credentials }),
             _ => Err(problems),
         }
     }
 
-    fn credentials(&self, problems: &mut Diagnostics) -> Option<Credentials> {
-        let username = self.text(API_USERNAME);
-        if let Some(key) = self.get(API_KEY).cloned() {
-            return Some(Credentials::ApiKey { username, key });
+    fn credentials(&self, host: &HostEntry, problems: &mut Diagnostics) -> Option<Credentials> {
+        let own = |plain: &str| host.variable(plain).and_then(|name| self.text(&name));
+        let username = own(API_USERNAME)
+            .or_else(|| host.login.username.clone())
+            .or_else(|| self.text(API_USERNAME));
+        let mut has_password = false;
+        for source in [Source::Own, Source::Config, Source::Plain] {
+            match self.credentials_from(source, host, username.as_deref()) {
+                Ok(Found::Credentials(found)) => return Some(found),
+                Ok(Found::PasswordAlone) => has_password = true,
+                Ok(Found::Nothing) => {}
+                Err(error) => {
+                    let problem = Diagnostic::error(error.to_string()).help(error.help());
+                    problems.push(problem.host(host.name.as_deref()));
+                    return None;
+                }
+            }
         }
-        let password = self.get(API_PASSWORD).cloned();
-        if let (Some(username), Some(password)) = (&username, &password) {
-            return Some(Credentials::Password {
-                username: username.clone(),
-                password: password.clone(),
-            });
-        }
-        let mut missing = Vec::new();
-        if username.is_none() {
-            missing.push(API_USERNAME);
-        }
-        if password.is_none() {
-            missing.push(API_PASSWORD);
-        }
-        let verb = if missing.len() == 1 { "is" } else { "are" };
-        problems.push(
-            Diagnostic::error(format!(
-                "there is nothing to log in with: neither TRUENAS_API_KEY is set, nor {verb} {}",
-                missing.join(" and ")
-            ))
-            .help("set TRUENAS_API_KEY (made in the web UI under Credentials) with API_USERNAME, or API_USERNAME and API_PASSWORD, in the environment or in a `.env` file beside the config"),
-        );
+        problems.push(nothing_to_log_in_with(
+            host,
+            username.is_some(),
+            has_password,
+        ));
         None
+    }
+
+    fn credentials_from(
+        &self,
+        source: Source,
+        host: &HostEntry,
+        username: Option<&str>,
+    ) -> Result<Found, SecretError> {
+        let secret = |plain: &str, reference: Option<&String>| match source {
+            Source::Own => Ok(host
+                .variable(plain)
+                .and_then(|name| self.get(&name).cloned())),
+            Source::Config => reference
+                .map(|reference| SecretStore::new(self).resolve(reference))
+                .transpose(),
+            Source::Plain => Ok(self.get(plain).cloned()),
+        };
+        if let Some(key) = secret(API_KEY, host.login.api_key.as_ref())? {
+            let username = username.map(str::to_owned);
+            return Ok(Found::Credentials(Credentials::ApiKey { username, key }));
+        }
+        Ok(
+            match (
+                secret(API_PASSWORD, host.login.password.as_ref())?,
+                username,
+            ) {
+                (None, _) => Found::Nothing,
+                (Some(_), None) => Found::PasswordAlone,
+                (Some(password), Some(username)) => Found::Credentials(Credentials::Password {
+                    username: username.to_owned(),
+                    password,
+                }),
+            },
+        )
     }
 
     fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(|value| value.expose_secret().to_owned())
     }
+}
+
+fn no_address(host: &HostEntry) -> Diagnostic {
+    match &host.name {
+        None => Diagnostic::error("no server is named: TRUENAS_HOST is not set")
+            .help("set TRUENAS_HOST, in the environment or in a `.env` file beside the config, or write `truenas: {host: …}` in the config"),
+        Some(name) => Diagnostic::error(format!("the host `{name}` has no address"))
+            .help(format!("write it in the config: `truenas: {{hosts: {{{name}: {{host: …}}}}}}`")),
+    }
+}
+
+fn nothing_to_log_in_with(host: &HostEntry, username: bool, password: bool) -> Diagnostic {
+    let mut missing = Vec::new();
+    if !username {
+        missing.push(API_USERNAME);
+    }
+    if !password {
+        missing.push(API_PASSWORD);
+    }
+    let verb = if missing.len() == 1 { "is" } else { "are" };
+    let mut help = "set TRUENAS_API_KEY (made in the web UI under Credentials) with API_USERNAME, or API_USERNAME and API_PASSWORD, in the environment or in a `.env` file beside the config".to_owned();
+    if let Some(own) = host.variable(API_KEY) {
+        help.push_str("; for this host alone: ");
+        help.push_str(&own);
+        help.push_str(" and so on");
+    }
+    Diagnostic::error(format!(
+        "there is nothing to log in with: neither TRUENAS_API_KEY is set, nor {verb} {}",
+        missing.join(" and ")
+    ))
+    .help(help)
+    .host(host.name.as_deref())
 }
 
 /// Reads the variables. Of several with the same name the last counts.
@@ -264,6 +360,8 @@ fn escape_dollars(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::hosts::choose_hosts;
+    use super::super::model::{HostLogin, TrueNasSection};
     use super::*;
 
     fn environment(file: &str, process: &[(&str, &str)]) -> (Environment, Diagnostics) {
@@ -351,21 +449,48 @@ mod tests {
     fn no_value_is_in_the_debug_text() {
         let (environment, _) =
             environment("API_PASSWORD=geheim\nAPI_USERNAME=u\nTRUENAS_HOST=h\n", &[]);
-        let connection = environment
-            .connection(None, &TrueNasSection::default())
-            .unwrap();
+        let section = TrueNasSection {
+            host: Some("h".to_owned()),
+            ..TrueNasSection::default()
+        };
+        let host = HostEntry {
+            section,
+            ..HostEntry::default()
+        };
+        let connection = environment.connection(&host).unwrap();
         for text in [format!("{environment:?}"), format!("{connection:?}")] {
             assert!(!text.contains("geheim"), "{text}");
         }
     }
 
     fn check_connection(variables: &[(&str, &str)], flag: Option<&str>, expected: &str) {
-        let (environment, _) = environment("", variables);
         let section = TrueNasSection {
             host: Some("config".to_owned()),
             ..TrueNasSection::default()
         };
-        let connection = environment.connection(flag, &section).unwrap();
+        let host = HostEntry {
+            section,
+            ..HostEntry::default()
+        };
+        check_host(variables, flag, &host, expected);
+    }
+
+    fn check_host(
+        variables: &[(&str, &str)],
+        flag: Option<&str>,
+        host: &HostEntry,
+        expected: &str,
+    ) {
+        let (environment, _) = environment("", variables);
+        let wanted = environment.wanted_host(flag);
+        let wanted = wanted
+            .as_ref()
+            .map(|(source, host)| (*source, host.as_str()));
+        let chosen = match host.name {
+            None => choose_hosts(std::slice::from_ref(host), wanted).unwrap(),
+            Some(_) => vec![host.clone()],
+        };
+        let connection = environment.connection(&chosen[0]).unwrap();
         let credentials = match &connection.credentials {
             Credentials::ApiKey { username, key } => {
                 format!("key {username:?} {}", key.expose_secret())
@@ -393,10 +518,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_for_a_host_goes_before_what_is_said_for_all() {
+        let section = TrueNasSection {
+            host: Some("config".to_owned()),
+            ..TrueNasSection::default()
+        };
+        let login = HostLogin {
+            username: Some("of_config".to_owned()),
+            api_key: Some("env:KEY_OF_CONFIG".to_owned()),
+            password: None,
+        };
+        let host = HostEntry {
+            name: Some("nas-1".to_owned()),
+            section,
+            login,
+            storage: None,
+        };
+        let all = [
+            ("API_PASSWORD_NAS_1", "own-p"),
+            ("API_USERNAME_NAS_1", "own-u"),
+            ("TRUENAS_HOST_NAS_1", "own"),
+            ("KEY_OF_CONFIG", "1-c"),
+            (API_KEY, "1-plain"),
+            (API_USERNAME, "plain-u"),
+        ];
+        check_host(&all, None, &host, "own password own-u own-p");
+        check_host(&all[1..], None, &host, "own key Some(\"own-u\") 1-c");
+        check_host(&all[3..], None, &host, "config key Some(\"of_config\") 1-c");
+        let mut plain = host.clone();
+        plain.login = HostLogin::default();
+        check_host(
+            &all[4..],
+            None,
+            &plain,
+            "config key Some(\"plain-u\") 1-plain",
+        );
+        // A reference that leads nowhere is told, and nothing else is taken in its place unseen.
+        let (environment, _) = environment("", &all[4..]);
+        let unset = environment.connection(&host);
+        assert!(unset.is_err(), "{unset:?}");
+    }
+
+    #[test]
     fn everything_missing_is_named_at_once() {
         let problems = |variables: &[(&str, &str)]| {
             let (environment, _) = environment("", variables);
-            let found = environment.connection(None, &TrueNasSection::default());
+            let wanted = environment.wanted_host(None);
+            let wanted = wanted
+                .as_ref()
+                .map(|(source, host)| (*source, host.as_str()));
+            let host = choose_hosts(&[HostEntry::default()], wanted).unwrap();
+            let found = environment.connection(&host[0]);
             let messages = found.unwrap_err().into_iter().map(|one| one.message);
             messages.collect::<Vec<String>>().join("\n")
         };

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
+use super::hosts;
 use super::layers::{Layers, OfVm, did_you_mean};
-use super::model::{VmSpec, VmTypeInfo};
+use super::model::{HostEntry, VmSpec, VmTypeInfo};
 use super::names::{MAX_NAME, MAX_VMS, is_safe, vm_name};
 use super::node::{Node, NodeValue};
 use super::text::too_many;
@@ -17,8 +18,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 const MAX_EXPANDED: usize = 1_000_000;
 
 /// The VMs, as types are added.
-#[derive(Default)]
-pub(super) struct Expansion {
+pub(super) struct Expansion<'h> {
+    /// The servers that VMs can be on.
+    hosts: &'h [HostEntry],
     /// The VMs so far.
     pub(super) vms: Vec<VmSpec>,
     /// The types so far.
@@ -28,7 +30,18 @@ pub(super) struct Expansion {
     values: usize,
 }
 
-impl Expansion {
+impl<'h> Expansion<'h> {
+    /// No VMs yet, on these servers.
+    pub(super) fn new(hosts: &'h [HostEntry]) -> Self {
+        Self {
+            hosts,
+            vms: Vec::new(),
+            types: Vec::new(),
+            taken: HashMap::new(),
+            values: 0,
+        }
+    }
+
     /// Adds a type with its VMs.
     pub(super) fn add_type(
         &mut self,
@@ -97,6 +110,7 @@ impl Expansion {
                 type_index,
                 index,
                 count,
+                host: hosts::of_vm(self.hosts, keys.host.as_ref(), index, problems),
                 origin: origin.clone(),
             };
             self.vms.push(place.vm(vm, keys, node, own));
@@ -210,6 +224,7 @@ struct Place<'n> {
     type_index: u32,
     index: u32,
     count: u32,
+    host: Option<String>,
     origin: Option<Location>,
 }
 
@@ -221,6 +236,7 @@ impl Place<'_> {
             type_index: self.type_index,
             index: self.index,
             count: self.count,
+            host: self.host,
             template: keys.template,
             template_origin: keys.template_origin,
             fields: keys.fields,

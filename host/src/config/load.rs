@@ -10,12 +10,12 @@ use indexmap::IndexMap;
 
 use super::expand::Expansion;
 use super::layers::{Layers, TypeLayers, did_you_mean};
-use super::model::{Config, RESERVED_SECTIONS, Storage, TrueNasSection};
+use super::model::{Config, HostEntry, RESERVED_SECTIONS, Storage};
 use super::names::{MAX_NAME, MAX_VMS, folder_group, is_safe, make_safe, vm_name};
 use super::node::{Entry, Node, NodeValue};
 use super::set::Setting;
 use super::text::{read_source, too_many};
-use super::{sections, yaml};
+use super::{hosts, sections, yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile, nearest};
 
 /// What to load.
@@ -140,12 +140,8 @@ impl Parts {
     fn config(self, options: &LoadOptions, problems: &mut Diagnostics) -> Config {
         let folder = folder_of(&options.path);
         let storage = self.storage(problems);
-        let truenas = self
-            .sections
-            .get("truenas")
-            .map_or_else(TrueNasSection::default, |node| {
-                sections::truenas(node, folder, problems)
-            });
+        let hosts = hosts::read(self.sections.get("truenas"), folder, &storage, problems);
+        self.require_storage(&hosts, problems);
         let plugins = self
             .sections
             .get("plugins")
@@ -153,7 +149,7 @@ impl Parts {
             .unwrap_or_default();
         let group = self.group(options, problems);
         problems.extend(self.layers.check());
-        let mut expansion = Expansion::default();
+        let mut expansion = Expansion::new(&hosts);
         for (index, name) in self.layers.types.keys().enumerate() {
             if too_many(problems) {
                 problems.push(
@@ -175,19 +171,32 @@ impl Parts {
                     .at(self.origin.clone()),
             );
         }
+        let Expansion { vms, types, .. } = expansion;
         Config {
             group,
             storage,
-            truenas,
+            hosts,
             plugins,
-            vms: expansion.vms,
-            types: expansion.types,
+            vms,
+            types,
         }
     }
 
     fn storage(&self, problems: &mut Diagnostics) -> Storage {
         if let Some(node) = self.sections.get("storage") {
-            return sections::storage(node, problems);
+            return sections::storage("storage", node, problems);
+        }
+        Storage {
+            pool_path: None,
+            cdrom_path: None,
+            node: Node::empty_map(),
+        }
+    }
+
+    /// Every server needs one, be it that of all.
+    fn require_storage(&self, hosts: &[HostEntry], problems: &mut Diagnostics) {
+        if self.sections.contains_key("storage") || hosts.iter().all(|one| one.storage.is_some()) {
+            return;
         }
         let near = nearest("storage", self.layers.types.keys().map(String::as_str));
         let help = match near.first() {
@@ -201,11 +210,6 @@ impl Parts {
                 .help(help)
                 .at(self.origin.clone()),
         );
-        Storage {
-            pool_path: None,
-            cdrom_path: None,
-            node: Node::empty_map(),
-        }
     }
 
     fn group(&self, options: &LoadOptions, problems: &mut Diagnostics) -> String {

@@ -5,6 +5,7 @@
 mod environment;
 mod expand;
 mod fields;
+mod hosts;
 mod json;
 mod layers;
 mod load;
@@ -23,14 +24,15 @@ mod yaml;
 mod yaml_tests;
 
 pub use environment::{
-    API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, VARIABLES,
-    VNC_PASSWORD, Variable,
+    API_KEY, API_PASSWORD, API_USERNAME, Connection, Credentials, Environment, HOST, OTP, PROXY,
+    VARIABLES, VNC_PASSWORD, Variable,
 };
 pub use fields::{FIELDS, Field, FieldKind};
+pub use hosts::{MAX_HOSTS, SPREAD, choose_hosts};
 pub use load::{LoadOptions, load, load_text};
 pub use model::{
-    Config, DeviceKey, FACTS, HOST_KEYS, PluginEntry, RESERVED_SECTIONS, Storage, TrueNasSection,
-    VmSpec, VmTypeInfo,
+    Config, DeviceKey, FACTS, HOST_KEYS, HostEntry, HostLogin, PluginEntry, RESERVED_SECTIONS,
+    Storage, TrueNasSection, VmSpec, VmTypeInfo,
 };
 pub use names::{MAX_NAME, MAX_VMS, vm_name};
 pub use node::{Entry, Node, NodeMap, NodeValue};

@@ -21,6 +21,7 @@ pub const HOST_KEYS: &[&str] = &[
     "memory",
     "min_memory",
     "extends",
+    "host",
     "template",
     "start",
     "autostart",
@@ -74,14 +75,30 @@ pub struct Config {
     pub group: String,
     /// Where disks and images are.
     pub storage: Storage,
-    /// How to reach the server, as far as the file says.
-    pub truenas: TrueNasSection,
+    /// The servers, in order of declaration; at least one.
+    pub hosts: Vec<HostEntry>,
     /// Plugins that the file names, in order.
     pub plugins: Vec<PluginEntry>,
     /// All VMs: types in order of declaration, numbers ascending.
     pub vms: Vec<VmSpec>,
     /// The VM types, in order of declaration, those without VMs included.
     pub types: Vec<VmTypeInfo>,
+}
+
+impl Config {
+    /// The part of one server: its VMs alone, and where their disks are.
+    #[must_use]
+    pub fn of_host(&self, host: &HostEntry) -> Self {
+        let vms = self.vms.iter().filter(|vm| vm.host == host.name);
+        Self {
+            group: self.group.clone(),
+            storage: host.storage.as_ref().unwrap_or(&self.storage).clone(),
+            hosts: vec![host.clone()],
+            plugins: self.plugins.clone(),
+            vms: vms.cloned().collect(),
+            types: self.types.clone(),
+        }
+    }
 }
 
 /// The `storage` section.
@@ -95,7 +112,32 @@ pub struct Storage {
     pub node: Node,
 }
 
-/// The `truenas` section. Never holds a secret.
+/// One server, as far as the file says how to reach it. Never holds a secret.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostEntry {
+    /// What VMs call it by; `None`: the only server of a config that names none.
+    pub name: Option<String>,
+    /// Where it is.
+    pub section: TrueNasSection,
+    /// Who logs in.
+    pub login: HostLogin,
+    /// Where disks and images are on it: the section `storage` with its own laid over; `None`: as
+    /// that section says.
+    pub storage: Option<Storage>,
+}
+
+/// Who logs in to a server that the file names, as far as the file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostLogin {
+    /// The user.
+    pub username: Option<String>,
+    /// A reference to an API key: `env:NAME` or `file:PATH`.
+    pub api_key: Option<String>,
+    /// A reference to a password.
+    pub password: Option<String>,
+}
+
+/// Where a server is. Never holds a secret.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrueNasSection {
     /// Name or address of the server, perhaps with a port.
@@ -149,6 +191,8 @@ pub struct VmSpec {
     pub index: u32,
     /// How many VMs the type has.
     pub count: u32,
+    /// The name of the server it is on; `None` where the config names none.
+    pub host: Option<String>,
     /// The VM template's name; `vm` unless said otherwise.
     pub template: String,
     /// Where the template was named.

@@ -17,10 +17,10 @@ const MAX_DATASET: usize = 255;
 /// The longest plugin name (contract, `descriptor.name`).
 const MAX_PLUGIN_NAME: usize = 32;
 
-/// Reads `storage`.
-pub(super) fn storage(node: &Node, problems: &mut Diagnostics) -> Storage {
+/// Reads `storage`, called `name` in what is told of it.
+pub(super) fn storage(name: &str, node: &Node, problems: &mut Diagnostics) -> Storage {
     let keys = ["pool_path", "cdrom_path"];
-    let section = Section::new("storage", node, &keys, problems);
+    let section = Section::new(name, node, &keys, problems);
     let pool_path = section.text("pool_path", problems);
     if let Some((path, node)) = &pool_path
         && let Some((message, help)) = bad_dataset(path)
@@ -45,8 +45,19 @@ pub(super) fn storage(node: &Node, problems: &mut Diagnostics) -> Storage {
     }
 }
 
-/// Reads `truenas`. Relative paths start at `folder`.
+/// Reads a `truenas` without hosts. Relative paths start at `folder`.
 pub(super) fn truenas(node: &Node, folder: &Path, problems: &mut Diagnostics) -> TrueNasSection {
+    if secrets_within("truenas", node, problems) {
+        return TrueNasSection::default();
+    }
+    let keys = ["host", "ca", "fingerprint", "hosts"];
+    let section = Section::new("truenas", node, &keys, problems);
+    server(&section, folder, problems)
+}
+
+/// Reports secrets that stand in a section, and gives whether there are any. Then nothing else of
+/// it may be pointed at: it may be in the same line.
+pub(super) fn secrets_within(name: &str, node: &Node, problems: &mut Diagnostics) -> bool {
     let mut secrets = false;
     for key in ["api_key", "password", "username", "token"] {
         if let Some(entry) = node.entry(key) {
@@ -54,16 +65,19 @@ pub(super) fn truenas(node: &Node, folder: &Path, problems: &mut Diagnostics) ->
             // Without a location: the line that would be shown may hold a secret.
             let place = entry.key_origin.as_ref();
             let place = place.map_or_else(String::new, ToString::to_string);
-            let message = format!("`truenas.{key}` does not belong in the config ({place})");
+            let message = format!("`{name}.{key}` does not belong in the config ({place})");
             problems.push(Diagnostic::error(message).help("use the variables TRUENAS_API_KEY, API_USERNAME and API_PASSWORD, in the environment or in a `.env` file beside the config"));
         }
     }
-    if secrets {
-        // Nor is anything else in this section pointed at: it may be in the same line.
-        return TrueNasSection::default();
-    }
-    let keys = ["host", "ca", "fingerprint"];
-    let section = Section::new("truenas", node, &keys, problems);
+    secrets
+}
+
+/// Reads where a server is, from a section that says it. Relative paths start at `folder`.
+pub(super) fn server(
+    section: &Section<'_>,
+    folder: &Path,
+    problems: &mut Diagnostics,
+) -> TrueNasSection {
     let host = section.text("host", problems);
     if let Some((host, node)) = &host
         && (host.is_empty() || host.contains(char::is_whitespace))
@@ -238,12 +252,18 @@ fn not_a_map(name: &str, node: &Node, help: &str, problems: &mut Diagnostics) {
 }
 
 /// A section whose keys are known.
-struct Section<'n> {
+pub(super) struct Section<'n> {
     node: &'n Node,
 }
 
 impl<'n> Section<'n> {
-    fn new(name: &str, node: &'n Node, keys: &[&str], problems: &mut Diagnostics) -> Self {
+    /// Takes a node for a section of this name, and reports the keys that it does not have.
+    pub(super) fn new(
+        name: &str,
+        node: &'n Node,
+        keys: &[&str],
+        problems: &mut Diagnostics,
+    ) -> Self {
         let Some(map) = node.as_map() else {
             not_a_map(
                 name,
@@ -262,7 +282,12 @@ impl<'n> Section<'n> {
         Self { node }
     }
 
-    fn text(&self, key: &str, problems: &mut Diagnostics) -> Option<(&'n str, &'n Node)> {
+    /// The text below a key, with its place.
+    pub(super) fn text(
+        &self,
+        key: &str,
+        problems: &mut Diagnostics,
+    ) -> Option<(&'n str, &'n Node)> {
         let node = self.node.get(key).filter(|node| !node.is_null())?;
         if let Some(problem) = FieldKind::Text.check(key, node) {
             problems.push(problem);

@@ -24,6 +24,8 @@ pub(super) struct VmKeys {
     pub(super) start: bool,
     pub(super) protect: bool,
     pub(super) boot: Vec<Node>,
+    /// Which server it is on, as it was written.
+    pub(super) host: Option<Node>,
     pub(super) device_keys: Vec<DeviceKey>,
 }
 
@@ -37,6 +39,7 @@ pub(super) fn read(node: &Node) -> (VmKeys, Diagnostics) {
             start: true,
             protect: false,
             boot: Vec::new(),
+            host: None,
             device_keys: Vec::new(),
         },
         problems: Diagnostics::default(),
@@ -80,6 +83,7 @@ impl Reader {
                 }
             }
             "boot" => self.boot(node),
+            "host" => self.keys.host = Some(node.clone()),
             _ => self.other(key, entry),
         }
     }

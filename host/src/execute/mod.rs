@@ -30,6 +30,7 @@ pub use observe::{ObserveRequest, observe};
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_MAX_UNAVAILABLE, ExecuteOptions, OnFailure};
 pub use patience::Patience;
 pub use report::{Outcome, Report, VmReport};
+pub use restarts::Restarts;
 pub use schedule::execute;
 pub use secrets::{SecretError, SecretSource};
 pub use stop::{StopHandle, StopSignal};

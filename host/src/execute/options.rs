@@ -1,6 +1,9 @@
 //! How to execute: how much at once, what to do on failure, where secrets come from.
 
+use std::sync::Arc;
+
 use super::patience::Patience;
+use super::restarts::Restarts;
 use super::secrets::SecretSource;
 
 /// VMs side by side for each connection, unless the user says otherwise.
@@ -40,6 +43,9 @@ pub struct ExecuteOptions<'a> {
     /// Running VMs that may be away for a restart at once, from before they are stopped until
     /// they run again. 0 counts as 1.
     pub max_unavailable: usize,
+    /// The permits to restart that executions on several servers share; they go before
+    /// `max_unavailable`.
+    pub restarts: Option<Arc<Restarts>>,
     /// How long to wait for what takes time on the server.
     pub patience: Patience,
 }
@@ -53,6 +59,7 @@ impl<'a> ExecuteOptions<'a> {
             on_failure: OnFailure::default(),
             secrets,
             max_unavailable: DEFAULT_MAX_UNAVAILABLE,
+            restarts: None,
             patience: Patience::default(),
         }
     }

@@ -4,15 +4,18 @@ use std::sync::OnceLock;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The permits to restart.
-pub(super) struct Restarts {
+/// The permits to restart. Executions on several servers share one, since a group of equals is one
+/// group wherever its VMs are.
+#[derive(Debug)]
+pub struct Restarts {
     permits: Semaphore,
     failed: OnceLock<String>,
 }
 
 impl Restarts {
     /// For so many VMs at once; 0 counts as 1.
-    pub(super) fn new(max_unavailable: usize) -> Self {
+    #[must_use]
+    pub fn new(max_unavailable: usize) -> Self {
         let permits = max_unavailable.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             permits: Semaphore::new(permits),

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -30,7 +30,7 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a ExecuteOptions<'a>,
     pub(super) reporter: &'a dyn Reporter,
     pub(super) stop: StopSignal,
-    pub(super) restarts: Restarts,
+    pub(super) restarts: Arc<Restarts>,
     pub(super) turns: Turns,
     slots: Semaphore,
     lost: OnceLock<String>,
@@ -81,7 +81,10 @@ impl<'a> Run<'a> {
             options,
             reporter,
             stop,
-            restarts: Restarts::new(options.max_unavailable),
+            restarts: options
+                .restarts
+                .clone()
+                .unwrap_or_else(|| Arc::new(Restarts::new(options.max_unavailable))),
             turns: Turns::new(plan),
             slots: Semaphore::new(slots),
             lost: OnceLock::new(),

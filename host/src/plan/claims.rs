@@ -13,11 +13,11 @@ use crate::plugin::Claim;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
 
 /// A kind of claim, as plugins write it, and its value, in lower case but for datasets.
-type Key = (&'static str, String);
+pub(super) type Key = (&'static str, String);
 
 /// Who has something now.
-struct Holder<'a> {
-    vm: &'a ObservedVm,
+pub(super) struct Holder<'a> {
+    pub(super) vm: &'a ObservedVm,
     device: u64,
     attribute: &'static str,
 }
@@ -53,7 +53,8 @@ pub(super) fn check(
     refuse_circles(plan, problems);
 }
 
-fn holders(observed: &Observed) -> HashMap<Key, Vec<Holder<'_>>> {
+/// Who has what on a server.
+pub(super) fn holders(observed: &Observed) -> HashMap<Key, Vec<Holder<'_>>> {
     let mut holders: HashMap<Key, Vec<Holder<'_>>> = HashMap::new();
     for vm in &observed.vms {
         for device in &vm.devices {
@@ -80,7 +81,8 @@ fn holders(observed: &Observed) -> HashMap<Key, Vec<Holder<'_>>> {
     holders
 }
 
-fn key(claim: &Claim) -> Option<Key> {
+/// A claim as it is looked for; none of a kind that is not compared.
+pub(super) fn key(claim: &Claim) -> Option<Key> {
     let kind = ["tcp-port", "mac", "dataset"]
         .into_iter()
         .find(|kind| *kind == claim.kind)?;
@@ -95,7 +97,7 @@ fn key(claim: &Claim) -> Option<Key> {
 }
 
 /// The devices of a VM that are made or changed.
-fn touched(planned: &VmPlan) -> impl Iterator<Item = &DesiredDevice> {
+pub(super) fn touched(planned: &VmPlan) -> impl Iterator<Item = &DesiredDevice> {
     planned.steps.iter().filter_map(|step| match step {
         Step::CreateDevice { device } => Some(device),
         Step::UpdateDevice {

@@ -168,8 +168,8 @@ fn device_line(device: &DeviceView, width: usize) -> Line {
 }
 
 fn headline(plan: &PlanView) -> String {
-    let count = |action: VmAction| plan.vms.iter().filter(|vm| vm.action == action).count();
-    let unchanged = count(VmAction::None);
+    let none = |vm: &&VmView| vm.action == VmAction::None;
+    let unchanged = plan.vms.iter().filter(none).count();
     if !plan.changes && unchanged == plan.vms.len() {
         return match plan.kind {
             PlanKind::Create | PlanKind::Apply => match unchanged {
@@ -188,6 +188,26 @@ fn headline(plan: &PlanView) -> String {
             ),
         };
     }
+    format!("Plan for group `{}`: {}.", plan.group, counted(&[plan]))
+}
+
+/// One line over the plans of all servers of a group.
+#[must_use]
+pub fn overall(plans: &[&PlanView]) -> String {
+    let counted = match counted(plans) {
+        counted if counted.is_empty() => "nothing".to_owned(),
+        counted => counted,
+    };
+    match plans.len() {
+        1 => format!("In all, on 1 host: {counted}."),
+        hosts => format!("In all, on {hosts} hosts: {counted}."),
+    }
+}
+
+/// `3 to create, 1 unchanged`.
+fn counted(plans: &[&PlanView]) -> String {
+    let vms = || plans.iter().flat_map(|plan| &plan.vms);
+    let count = |action: VmAction| vms().filter(|vm| vm.action == action).count();
     let parts: Vec<String> = [
         (count(VmAction::Create), "to create"),
         (count(VmAction::Complete), "to complete"),
@@ -195,13 +215,13 @@ fn headline(plan: &PlanView) -> String {
         (count(VmAction::Restart), "to change and restart"),
         (count(VmAction::Start), "to start"),
         (count(VmAction::Destroy), "to destroy"),
-        (unchanged, "unchanged"),
+        (count(VmAction::None), "unchanged"),
     ]
     .into_iter()
     .filter(|(number, _)| *number > 0)
     .map(|(number, what)| format!("{number} {what}"))
     .collect();
-    format!("Plan for group `{}`: {}.", plan.group, parts.join(", "))
+    parts.join(", ")
 }
 
 fn totals(plan: &PlanView) -> String {

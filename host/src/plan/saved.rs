@@ -1,61 +1,34 @@
-//! A plan kept in a file: what was seen when it was made, and whether that still holds.
+//! A plan kept in a file: the parts of its servers, what was allowed, and whether it was edited.
 //!
-//! Knows the shape and the checks; knows nothing of files, connections or the look of a plan.
-
-use std::collections::BTreeMap;
+//! Knows the shape; knows nothing of files, connections or the look of a plan.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::observed::{Observed, ObservedDevice, ObservedVm};
-use super::step::{Plan, VmPlan};
-use crate::resolve::Desired;
+use super::saved_part::{SavedPart, digest};
 
-/// The version of the shape: raised when a member changes its meaning, since an older tnvm could
-/// then do something else than was agreed to.
-pub const SAVED_PLAN_VERSION: u32 = 1;
+/// The newest version of the shape: raised when a member changes its meaning, since an older tnvm
+/// could then do something else than was agreed to. A plan for one server without a name is written
+/// in version 1, as ever; one for named servers in version 2.
+pub const SAVED_PLAN_VERSION: u32 = 2;
+
+/// The version of a plan for one server without a name.
+const VERSION_OF_ONE: u32 = 1;
 
 /// What `kind` of a saved plan says.
 const KIND: &str = "tnvm-plan";
 
 /// A plan in a file. Holds no secrets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SavedPlan {
-    /// `tnvm-plan`.
-    kind: String,
-    /// Of this shape.
-    version: u32,
     /// The tnvm that made it.
     tnvm: String,
     /// When, RFC 3339.
     pub created: String,
-    /// Which server it is for.
-    pub host: HostIdentity,
     /// What was allowed.
     pub options: SavedOptions,
-    /// What should be.
-    pub desired: Desired,
-    /// What is to be done, and was agreed to.
-    pub plan: Plan,
-    /// For each VM of the plan, what it and its zvols looked like: SHA-256 in hexadecimal.
-    observed: BTreeMap<String, String>,
-    /// SHA-256 of all of the above, in hexadecimal: against accidents, not against forgery.
-    #[serde(default)]
-    checksum: String,
-}
-
-/// Which server it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostIdentity {
-    /// The stable id of the machine, where the account may ask.
-    pub host_id: Option<String>,
-    /// The name that it gives itself.
-    pub hostname: String,
-    /// The address that was connected to.
-    pub endpoint: String,
-    /// Its version.
-    pub version: String,
+    /// The servers' parts; at least one.
+    pub parts: Vec<SavedPart>,
 }
 
 /// What was allowed when the plan was made.
@@ -69,6 +42,22 @@ pub struct SavedOptions {
     pub with_snapshots: bool,
 }
 
+/// What every version of the file begins with.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    kind: String,
+    version: u32,
+    tnvm: String,
+    created: String,
+    options: SavedOptions,
+}
+
+/// The parts, as they stand in the file.
+#[derive(Serialize, Deserialize)]
+struct Hosts {
+    hosts: Vec<SavedPart>,
+}
+
 /// Why a saved plan is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SavedPlanError {
@@ -77,7 +66,7 @@ pub enum SavedPlanError {
     Unreadable(String),
     /// Of a newer tnvm.
     #[error(
-        "it was made by tnvm {made_by} in a newer format ({version}; this tnvm reads {SAVED_PLAN_VERSION})"
+        "it was made by tnvm {made_by} in a newer format ({version}; this tnvm reads up to {SAVED_PLAN_VERSION})"
     )]
     Newer {
         /// The version of the shape.
@@ -129,36 +118,41 @@ impl SavedPlanError {
 }
 
 impl SavedPlan {
-    /// From a plan and what it was made of. `created` is RFC 3339.
+    /// From the parts of all servers. `created` is RFC 3339.
     #[must_use]
-    pub fn new(
-        created: String,
-        host: HostIdentity,
-        options: SavedOptions,
-        desired: Desired,
-        plan: Plan,
-        seen: &Observed,
-    ) -> Self {
-        let mut saved = Self {
-            kind: KIND.to_owned(),
-            version: SAVED_PLAN_VERSION,
+    pub fn new(created: String, options: SavedOptions, parts: Vec<SavedPart>) -> Self {
+        Self {
             tnvm: env!("CARGO_PKG_VERSION").to_owned(),
             created,
-            host,
             options,
-            observed: fingerprints(&plan, seen),
-            desired,
-            plan,
-            checksum: String::new(),
-        };
-        saved.checksum = checksum(&json!(saved));
-        saved
+            parts,
+        }
     }
 
-    /// The text of the file.
+    /// The text of the file. It ends with a checksum of everything before: against accidents, not
+    /// against forgery.
     #[must_use]
     pub fn text(&self) -> String {
-        format!("{:#}\n", json!(self))
+        let head = |version| Head {
+            kind: KIND.to_owned(),
+            version,
+            tnvm: self.tnvm.clone(),
+            created: self.created.clone(),
+            options: self.options.clone(),
+        };
+        let (head, body) = match self.parts.as_slice() {
+            [one] if one.name.is_none() => (head(VERSION_OF_ONE), json!(one)),
+            all => (head(SAVED_PLAN_VERSION), json!({ "hosts": all })),
+        };
+        let mut whole = json!(head);
+        if let (Some(whole), Value::Object(body)) = (whole.as_object_mut(), body) {
+            whole.extend(body);
+        }
+        let checksum = checksum(&whole);
+        if let Some(whole) = whole.as_object_mut() {
+            whole.insert("checksum".to_owned(), checksum.into());
+        }
+        format!("{whole:#}\n")
     }
 
     /// Reads the text of a file.
@@ -182,65 +176,23 @@ impl SavedPlan {
         if whole.get("checksum").and_then(Value::as_str) != Some(checksum(&whole).as_str()) {
             return Err(SavedPlanError::Edited);
         }
-        serde_json::from_value(whole).map_err(|cause| unreadable(cause.to_string()))
-    }
-
-    /// Whether this is the server that the plan is for.
-    ///
-    /// # Errors
-    /// Another machine; the same machine with another version is [`SavedPlanError::Stale`].
-    pub fn check_host(&self, this: &HostIdentity) -> Result<(), SavedPlanError> {
-        let made_for = &self.host;
-        let same = match (&made_for.host_id, &this.host_id) {
-            (Some(one), Some(two)) => one == two,
-            // A machine that is known cannot be told from one that says nothing of itself.
-            (Some(_), None) => return Err(SavedPlanError::UnknownHost),
-            (None, _) => made_for.hostname == this.hostname && made_for.endpoint == this.endpoint,
+        let parts = if version == u64::from(VERSION_OF_ONE) {
+            serde_json::from_value(whole.clone()).map(|one| vec![one])
+        } else {
+            serde_json::from_value(whole.clone()).map(|Hosts { hosts }| hosts)
         };
-        if !same {
-            let name = |host: &HostIdentity| format!("{} at {}", host.hostname, host.endpoint);
-            return Err(SavedPlanError::OtherHost {
-                made_for: name(made_for),
-                this: name(this),
-            });
+        let parts = parts.map_err(|cause| unreadable(cause.to_string()))?;
+        if parts.is_empty() {
+            return Err(unreadable("it is for no server".to_owned()));
         }
-        if made_for.version != this.version {
-            return Err(self.stale(format!(
-                "it was updated from {} to {}",
-                made_for.version, this.version
-            )));
-        }
-        Ok(())
-    }
-
-    /// Whether the server is as it was, and planning again comes to the same.
-    ///
-    /// # Errors
-    /// [`SavedPlanError::Stale`] with the names of what moved on.
-    pub fn check_state(&self, again: &Plan, seen: &Observed) -> Result<(), SavedPlanError> {
-        let now = fingerprints(again, seen);
-        let names = self.observed.keys().chain(now.keys());
-        let mut moved: Vec<&str> = names
-            .filter(|name| self.observed.get(*name) != now.get(*name))
-            .map(String::as_str)
-            .collect();
-        moved.sort_unstable();
-        moved.dedup();
-        if !moved.is_empty() {
-            return Err(self.stale(format!("{} changed", moved.join(", "))));
-        }
-        // As JSON, since a plan in a file does not know the places of the config.
-        if json!(self.plan) != json!(again) {
-            return Err(self.stale("planning again comes to another plan".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn stale(&self, what: String) -> SavedPlanError {
-        SavedPlanError::Stale {
-            created: self.created.clone(),
-            what,
-        }
+        let head: Head =
+            serde_json::from_value(whole).map_err(|cause| unreadable(cause.to_string()))?;
+        Ok(Self {
+            tnvm: head.tnvm,
+            created: head.created,
+            options: head.options,
+            parts,
+        })
     }
 }
 
@@ -253,58 +205,15 @@ fn checksum(whole: &Value) -> String {
     digest(&whole)
 }
 
-/// The order of members is no matter.
-fn digest(value: &Value) -> String {
-    let mut value = value.clone();
-    value.sort_all_objects();
-    let digest = Sha256::digest(value.to_string());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn fingerprints(plan: &Plan, seen: &Observed) -> BTreeMap<String, String> {
-    let vms = plan.vms.iter();
-    vms.map(|vm| (vm.name.clone(), digest(&look(vm, seen))))
-        .collect()
-}
-
-/// All that is seen of a VM: itself, and the zvols that it has or owns. How much is free around
-/// them is left out; it changes all the time.
-fn look(vm: &VmPlan, seen: &Observed) -> Value {
-    let found = seen.vms.iter().find(|one| one.name == vm.name);
-    let used: Vec<String> = found
-        .iter()
-        .flat_map(|one| &one.devices)
-        .filter_map(ObservedDevice::zvol)
-        .collect();
-    let zvols: BTreeMap<&String, _> = seen
-        .datasets
-        .iter()
-        .filter(|(name, one)| {
-            one.is_volume && (one.mark.as_ref() == Some(&vm.mark) || used.contains(name))
-        })
-        .map(|(name, one)| {
-            let mut one = one.clone();
-            one.available = None;
-            (name, one)
-        })
-        .collect();
-    json!({"vm": found.map(without_secrets), "zvols": zvols})
-}
-
-/// A hash of something as short as a password could be tried out.
-fn without_secrets(vm: &ObservedVm) -> ObservedVm {
-    let mut vm = vm.clone();
-    for device in &mut vm.devices {
-        let is_secret = |name: &str| name.to_lowercase().contains("password");
-        device.attributes.retain(|name, _| !is_secret(name));
-    }
-    vm
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::saved_part::fingerprints;
     use super::*;
-    use crate::plan::{Mark, ObservedDataset, PlanKind, PowerState};
+    use crate::plan::{
+        HostIdentity, Mark, Observed, ObservedDataset, ObservedDevice, ObservedVm, Plan, PlanKind,
+        PowerState, VmPlan,
+    };
+    use crate::resolve::Desired;
 
     fn mark() -> Mark {
         Mark {
@@ -371,24 +280,43 @@ mod tests {
         }
     }
 
-    fn saved() -> SavedPlan {
+    fn part(name: Option<&str>) -> SavedPart {
         let desired = Desired {
             group: "lab".into(),
             vms: vec![],
         };
-        SavedPlan::new(
-            "then".into(),
-            host(Some("a"), "nas", "25.10.7"),
-            SavedOptions::default(),
-            desired,
-            plan(),
-            &seen(),
-        )
+        let name = name.map(str::to_owned);
+        let host = host(Some("a"), "nas", "25.10.7");
+        SavedPart::new(name, host, desired, plan(), &seen())
+    }
+
+    fn saved() -> SavedPlan {
+        let options = SavedOptions::default();
+        SavedPlan::new("then".into(), options, vec![part(None)])
     }
 
     #[test]
     fn what_is_written_is_read() {
         assert_eq!(SavedPlan::read(&saved().text()), Ok(saved()));
+        let parts = vec![part(Some("nas1")), part(Some("nas2"))];
+        let several = SavedPlan::new("then".into(), SavedOptions::default(), parts);
+        assert_eq!(SavedPlan::read(&several.text()), Ok(several));
+    }
+
+    #[test]
+    fn a_plan_for_one_server_is_in_the_first_version_and_one_for_named_servers_in_the_second() {
+        let members = |saved: &SavedPlan| {
+            let whole: Value = serde_json::from_str(&saved.text()).unwrap();
+            let mut names: Vec<_> = whole.as_object().unwrap().keys().cloned().collect();
+            names.sort();
+            (whole["version"].clone(), names.join(" "))
+        };
+        let one = "checksum created desired host kind observed options plan tnvm version";
+        assert_eq!(members(&saved()), (json!(1), one.to_owned()));
+        let mut named = saved();
+        named.parts[0].name = Some("nas1".into());
+        let several = "checksum created hosts kind options tnvm version";
+        assert_eq!(members(&named), (json!(2), several.to_owned()));
     }
 
     #[test]
@@ -420,18 +348,18 @@ mod tests {
                 "{read:?}"
             );
         }
-        let newer = saved().text().replace("\"version\": 1,", "\"version\": 2,");
+        let newer = saved().text().replace("\"version\": 1,", "\"version\": 3,");
         let read = SavedPlan::read(&newer);
         assert!(
-            matches!(read, Err(SavedPlanError::Newer { version: 2, .. })),
+            matches!(read, Err(SavedPlanError::Newer { version: 3, .. })),
             "{read:?}"
         );
     }
 
     #[test]
     fn another_machine_is_refused_and_an_updated_one_too() {
-        let saved = saved();
-        let check = |host: HostIdentity| saved.check_host(&host);
+        let part = part(None);
+        let check = |host: HostIdentity| part.check_host("then", &host);
         assert_eq!(check(host(Some("a"), "renamed", "25.10.7")), Ok(()));
         // Whoever has its name may be another one.
         let unknown = check(host(None, "nas", "25.10.7"));
@@ -446,10 +374,10 @@ mod tests {
                 "{checked:?}"
             );
         }
-        let mut nameless = saved.clone();
+        let mut nameless = part.clone();
         nameless.host.host_id = None;
         for (hostname, same) in [("nas", true), ("nas2", false)] {
-            let checked = nameless.check_host(&host(Some("b"), hostname, "25.10.7"));
+            let checked = nameless.check_host("then", &host(Some("b"), hostname, "25.10.7"));
             assert_eq!(checked.is_ok(), same, "{checked:?}");
         }
         let updated = check(host(Some("a"), "nas", "26.0.0"));
@@ -464,7 +392,7 @@ mod tests {
         let check = |change: &dyn Fn(&mut Observed)| {
             let mut seen = seen();
             change(&mut seen);
-            saved().check_state(&plan(), &seen)
+            part(None).check_state("then", &plan(), &seen)
         };
         let zvol =
             |seen: &mut Observed| seen.datasets.values_mut().next().unwrap().available = Some(1);

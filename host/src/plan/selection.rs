@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     patterns: Vec<String>,
+    elsewhere: Vec<(String, String)>,
 }
 
 impl Selection {
@@ -23,7 +24,15 @@ impl Selection {
     pub fn of(patterns: &[String]) -> Self {
         Self {
             patterns: patterns.to_vec(),
+            elsewhere: Vec::new(),
         }
+    }
+
+    /// Knows besides these VMs (name and type) of other servers, which a pattern may be about.
+    #[must_use]
+    pub fn with_elsewhere(mut self, vms: &[(String, String)]) -> Self {
+        self.elsewhere = vms.to_vec();
+        self
     }
 
     /// Whether every VM is chosen.
@@ -42,19 +51,23 @@ impl Selection {
                 .any(|pattern| matches(pattern, vm) || matches(pattern, vm_type))
     }
 
-    /// A problem for each pattern that chooses none of these VMs (name and type): a slip of the
-    /// pen must not pass for "nothing to do".
+    /// A problem for each pattern that chooses none of these VMs (name and type), and none of
+    /// another server: a slip of the pen must not pass for "nothing to do".
     #[must_use]
     pub fn check<'a>(&self, vms: impl IntoIterator<Item = (&'a str, &'a str)>) -> Diagnostics {
         let mut unused: BTreeSet<&str> = self.patterns.iter().map(String::as_str).collect();
-        let mut words = BTreeSet::new();
-        for (vm, vm_type) in vms {
+        let mut words: BTreeSet<String> = BTreeSet::new();
+        let mut note = |vm: &str, vm_type: &str| {
             unused.retain(|pattern| !matches(pattern, vm) && !matches(pattern, vm_type));
-            words.extend([vm, vm_type]);
-        }
+            words.extend([vm.to_owned(), vm_type.to_owned()]);
+        };
+        vms.into_iter().for_each(|(vm, vm_type)| note(vm, vm_type));
+        self.elsewhere
+            .iter()
+            .for_each(|(vm, vm_type)| note(vm, vm_type));
         let mut problems = Diagnostics::default();
         for pattern in unused {
-            let near = nearest(pattern, words.iter().copied());
+            let near = nearest(pattern, words.iter().map(String::as_str));
             let help = match near.first() {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "give the name of a VM, a VM type, or a pattern such as `worker*`".into(),
@@ -136,5 +149,13 @@ mod tests {
                 Some("did you mean `worker02`?".to_owned())
             )]
         );
+    }
+
+    #[test]
+    fn a_pattern_may_be_about_a_vm_of_another_server() {
+        let selection = Selection::of(&["db".into()]);
+        assert!(selection.check([("web01", "web")]).has_errors());
+        let selection = selection.with_elsewhere(&[("db01".into(), "db".into())]);
+        assert!(selection.check([("web01", "web")]).is_empty());
     }
 }

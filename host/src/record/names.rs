@@ -34,8 +34,9 @@ fn kind_of(member: &str) -> Kind {
     match member {
         "username" | "pw_name" | "user" | "login" => Kind::User,
         "hostname" | "hostname_b" | "hostname_virtual" | "domain" => Kind::Host,
-        "host_id" | "boot_id" | "system_serial" | "serial" | "license" | "login_id" | "session"
-        | "email" | "full_name" | "pw_gecos" | "sid" | "sshpubkey" => Kind::Id,
+        "host_id" | "boot_id" | "system_serial" | "license" | "login_id" | "session" | "email"
+        | "full_name" | "pw_gecos" | "sid" | "sshpubkey" => Kind::Id,
+        // Not `serial`: the only ones that tnvm asks for are those of virtual disks, made by chance.
         "version" | "method" | "state" | "dtype" | "type" | "errname" => Kind::Word,
         _ => Kind::Text,
     }

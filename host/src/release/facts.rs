@@ -43,6 +43,9 @@ pub struct Facts {
     pub device_update: DeviceUpdate,
     /// What `exists` of a RAW device means where it is left out of `vm.device.create`.
     pub raw_exists: bool,
+    /// Whether `pool.dataset.create` of its pre-releases forgets the user properties it is given, and
+    /// keeps the comment.
+    pub previews_forget_user_properties: bool,
     /// Where snapshots are asked for.
     pub snapshots: SnapshotNamespace,
     /// When `vm.delete` wants `force`.

@@ -129,6 +129,19 @@ fn a_cdrom_in_the_root_of_a_pool_is_refused_from_25_10_1_on() {
 }
 
 #[test]
+fn only_betas_of_26_forget_user_properties() {
+    for (version, forgets) in [
+        ("25.10.0-BETA.1", false),
+        ("26.0.0-BETA.3", true),
+        ("26.0.0", false),
+        ("27.0.0-MASTER-20260822", false),
+    ] {
+        let found = release(version).forgets_user_properties();
+        assert_eq!(found, forgets, "{version}");
+    }
+}
+
+#[test]
 fn a_text_that_cannot_be_read_counts_as_the_newest_and_an_old_one_as_its_nearest() {
     assert_eq!(Release::of_text("").facts().line, Line::V27);
     assert_eq!(Release::newest().version().to_string(), NEWEST_VERSION);

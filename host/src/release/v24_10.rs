@@ -42,6 +42,7 @@ pub(super) const FACTS: Facts = Facts {
     dtype: DtypePlace::Outside,
     device_update: DeviceUpdate::Replaces,
     raw_exists: true,
+    previews_forget_user_properties: false,
     snapshots: SnapshotNamespace::Zfs,
     delete_force: DeleteForce::Unclear,
     nic_choices: NicChoices::Map,

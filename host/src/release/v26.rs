@@ -13,6 +13,8 @@ pub(super) const FACTS: Facts = Facts {
     drops: &[],
     // From BETA.3 on; the two betas before it still had `false`.
     defaults: &[("suspend_on_snapshot", Bool(true))],
+    // Seen on 26.0.0-BETA.3.
+    previews_forget_user_properties: true,
     delete_force: DeleteForce::Active,
     nic_choices: NicChoices::Lists,
     ..v25_10::FACTS

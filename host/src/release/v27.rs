@@ -18,5 +18,6 @@ pub(super) const FACTS: Facts = Facts {
     ],
     drops: &[],
     defaults: &[],
+    previews_forget_user_properties: false,
     ..v26::FACTS
 };

@@ -159,6 +159,12 @@ impl Release {
             == Some(value)
     }
 
+    /// Whether `pool.dataset.create` forgets the user properties it is given.
+    #[must_use]
+    pub fn forgets_user_properties(&self) -> bool {
+        self.facts.previews_forget_user_properties && self.version.pre().is_some()
+    }
+
     /// Whether a CD-ROM image may not lie in the root dataset of its pool (`vm.device.create`).
     #[must_use]
     pub fn wants_cdrom_below_root(&self) -> bool {

@@ -62,6 +62,13 @@ const ROWS: &[Row] = &[
         }
         .to_owned()
     }),
+    ("user properties of a new zvol", |facts| {
+        if facts.previews_forget_user_properties {
+            "are forgotten by betas: the mark is in the comment until it is set".to_owned()
+        } else {
+            String::new()
+        }
+    }),
     ("interfaces for NICs", |facts| {
         match facts.nic_choices {
             NicChoices::Map => "a map",

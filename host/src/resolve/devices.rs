@@ -310,6 +310,7 @@ impl Call<'_> {
                 message: format!("{key}: {}", one.message),
                 help: one.help,
                 location: place,
+                host: None,
                 vm: None,
                 device: None,
                 refusal: false,

@@ -10,5 +10,6 @@ mod secrets;
 mod standing;
 mod vm;
 
+pub use claims::check_shared_claims;
 pub use desired::{Desired, DesiredDevice, DesiredVm};
 pub use vm::{Inputs, resolve};

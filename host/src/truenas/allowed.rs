@@ -78,6 +78,11 @@ impl Purpose {
         }
     }
 
+    /// All methods that it may call.
+    pub fn methods(self) -> impl Iterator<Item = Method> {
+        READS.iter().chain(self.changes()).copied()
+    }
+
     /// Its name for people.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -9,11 +9,10 @@
 
 use std::sync::OnceLock;
 
-use super::connect::{self, Socket};
+use super::connect::{self, Socket, Way};
 use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::frame::Protocol;
-use super::options::TlsOptions;
 use super::transport::Transport;
 
 /// The protocol of a server, once it is known.
@@ -22,19 +21,18 @@ pub(super) struct Spoken(OnceLock<Protocol>);
 
 /// Opens the WebSocket of whichever protocol the server has.
 pub(super) async fn open(
-    endpoint: &Endpoint,
-    options: &TlsOptions,
+    way: &Way<'_>,
     spoken: &Spoken,
 ) -> Result<(Socket, Transport, Protocol), ConnectError> {
     let open = async |protocol| {
-        let (socket, transport) = connect::open(endpoint, protocol, options).await?;
+        let (socket, transport) = connect::open(way, protocol).await?;
         Ok((socket, transport, *spoken.0.get_or_init(|| protocol)))
     };
     if let Some(protocol) = spoken.0.get() {
         return open(*protocol).await;
     }
     let refused = match open(Protocol::JsonRpc).await {
-        Err(error) if is_absent(&error, endpoint) => error,
+        Err(error) if is_absent(&error, way.endpoint) => error,
         other => return other,
     };
     tracing::debug!(%refused, "no JSON-RPC there, trying the older protocol");

@@ -17,6 +17,7 @@ use super::jobs::Job;
 use super::lane::Lane;
 use super::lines::Lines;
 use super::login::Login;
+use super::loss::LossReason;
 use super::method::Method;
 use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
@@ -45,6 +46,7 @@ struct Shared {
     call_timeout: Option<Duration>,
     clock: Clock,
     profile: Profile,
+    username: String,
     login: Login,
     transport: Transport,
     allowed: Allowed,
@@ -116,6 +118,7 @@ impl Client {
                 call_timeout: options.call_timeout,
                 clock: opened.clock,
                 profile,
+                username: login.to_owned(),
                 login: opened.login,
                 transport: opened.transport,
                 allowed: options.allowed,
@@ -246,6 +249,12 @@ impl Client {
         }
     }
 
+    /// Why no call can be made any more, if that is so.
+    #[must_use]
+    pub fn loss(&self) -> Option<LossReason> {
+        self.shared.lines.loss()
+    }
+
     /// Who answers.
     #[must_use]
     pub fn server(&self) -> &ServerInfo {
@@ -263,6 +272,12 @@ impl Client {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint
+    }
+
+    /// Who logged in.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.shared.username
     }
 
     /// How the first login was done.

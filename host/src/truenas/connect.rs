@@ -1,6 +1,7 @@
 //! From an address to an open WebSocket: TCP, TLS, upgrade. No login yet.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -16,9 +17,10 @@ use super::connect_error::{ConnectError, TlsProblem};
 use super::endpoint::Endpoint;
 use super::frame::Protocol;
 use super::options::TlsOptions;
+use super::proxy::Proxy;
 use super::tls::{self, Tls};
 use super::transport::{Certificate, Transport};
-use super::{limits, timeouts};
+use super::{limits, timeouts, tunnel};
 
 /// An open WebSocket.
 pub(super) enum Socket {
@@ -26,20 +28,32 @@ pub(super) enum Socket {
     Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
 }
 
+/// Where to, whom to trust there, and through what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) tls: &'a TlsOptions,
+    pub(super) proxy: Option<&'a Proxy>,
+}
+
 /// Opens the WebSocket of a protocol; also tells over what.
 pub(super) async fn open(
-    endpoint: &Endpoint,
+    way: &Way<'_>,
     protocol: Protocol,
-    options: &TlsOptions,
 ) -> Result<(Socket, Transport), ConnectError> {
+    let endpoint = way.endpoint;
     // What can be wrong on this side is found before the first packet.
     let tls = (!endpoint.is_plaintext())
-        .then(|| Tls::new(options))
+        .then(|| Tls::new(way.tls))
         .transpose()?;
-    let stream = tcp(endpoint).await?;
+    let stream = match way.proxy {
+        None => tcp(endpoint).await?,
+        Some(proxy) => through(endpoint, proxy).await?,
+    };
     let mut transport = Transport {
         address: stream.peer_addr().ok(),
-        ..Transport::default()
+        proxy: way.proxy.map(ToString::to_string),
+        certificate: None,
     };
     let Some(tls) = tls else {
         let socket = upgrade(endpoint, protocol, stream).await?;
@@ -51,10 +65,8 @@ pub(super) async fn open(
     Ok((Socket::Tls(Box::new(socket)), transport))
 }
 
-/// Tries the addresses of the host one after the other, each for a bounded time, so that a dead
-/// IPv6 route does not hide a living IPv4 one.
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
-    let host = endpoint.host();
+    let host = endpoint.lookup_name();
     let dns = |source| ConnectError::Dns {
         host: host.clone(),
         source,
@@ -63,6 +75,36 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
     let addresses = within(endpoint, "the look-up of its name", timeouts::TCP, lookup)
         .await?
         .map_err(dns)?;
+    to_any(addresses).await.map_err(|source| ConnectError::Tcp {
+        endpoint: endpoint.clone(),
+        source,
+    })
+}
+
+/// A tunnel through a proxy, which also looks the server's name up.
+async fn through(endpoint: &Endpoint, proxy: &Proxy) -> Result<TcpStream, ConnectError> {
+    let failed = |source| ConnectError::ProxyTcp {
+        proxy: proxy.to_string(),
+        source,
+    };
+    let lookup = lookup_host((proxy.host(), proxy.port()));
+    let stage = "the look-up of the proxy's name";
+    let addresses = within(endpoint, stage, timeouts::TCP, lookup).await?;
+    let addresses = addresses.map_err(failed)?;
+    let stream = to_any(addresses).await.map_err(failed)?;
+    let digging = tunnel::dig(stream, proxy, endpoint);
+    within(
+        endpoint,
+        "the way through the proxy",
+        timeouts::TUNNEL,
+        digging,
+    )
+    .await?
+}
+
+/// Tries the addresses of a host one after the other, each for a bounded time, so that a dead
+/// IPv6 route does not hide a living IPv4 one.
+async fn to_any(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match timeout(timeouts::TCP, TcpStream::connect(address)).await {
@@ -83,10 +125,7 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
         }
         tracing::debug!(%address, error = %last, "an address does not accept the connection");
     }
-    Err(ConnectError::Tcp {
-        endpoint: endpoint.clone(),
-        source: last,
-    })
+    Err(last)
 }
 
 async fn handshake(

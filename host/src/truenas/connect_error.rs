@@ -6,6 +6,7 @@ use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::fingerprint::Fingerprint;
 use super::loss::DisconnectReason;
+use super::proxy::ProxyError;
 use super::refusal::LoginRefusal;
 use crate::release::{Unsupported, Version};
 
@@ -30,6 +31,33 @@ pub enum ConnectError {
     PasswordOverPlaintext {
         /// Where to.
         endpoint: Endpoint,
+    },
+    /// A proxy is set that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The proxy cannot be reached, or went away before it answered.
+    #[error("cannot connect to the proxy {proxy}: {source}")]
+    ProxyTcp {
+        /// The proxy.
+        proxy: String,
+        /// What the network says.
+        source: std::io::Error,
+    },
+    /// The proxy does not let us through.
+    #[error("the proxy {proxy} does not lead to {endpoint}: it answered HTTP {status}")]
+    ProxyRefused {
+        /// The proxy.
+        proxy: String,
+        /// Where to.
+        endpoint: Endpoint,
+        /// Its answer.
+        status: u16,
+    },
+    /// What answers as the proxy is none.
+    #[error("what answers at {proxy} is no HTTP proxy")]
+    NoProxy {
+        /// The proxy.
+        proxy: String,
     },
     /// The host name has no address.
     #[error("the host name {host} cannot be resolved: {source}")]
@@ -143,7 +171,7 @@ pub enum ConnectError {
         /// Where.
         endpoint: Endpoint,
         /// How.
-        source: CallError,
+        source: Box<CallError>,
     },
 }
 
@@ -182,9 +210,10 @@ impl ConnectError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Tcp { .. } | Self::Timeout { .. } => true,
+            Self::Tcp { .. } | Self::ProxyTcp { .. } | Self::Timeout { .. } => true,
+            Self::ProxyRefused { status, .. } => *status >= 500,
             Self::Http { status, .. } => *status >= 500,
-            Self::Call { source, .. } => matches!(source, CallError::Disconnected { .. }),
+            Self::Call { source, .. } => matches!(**source, CallError::Disconnected { .. }),
             _ => false,
         }
     }
@@ -205,6 +234,12 @@ impl ConnectError {
             Self::ApiKeyOverPlaintext { .. } => "the server revokes for good a key that it gets without TLS; use wss://".into(),
             Self::ApiKeyUnverified { .. } => "pin the certificate with --fingerprint (`tnvm login` shows it), or say --insecure=with-api-key if whoever is on the way may have the key".into(),
             Self::PasswordOverPlaintext { .. } => "use wss://, or --allow-plaintext if everybody on the way may read the password".into(),
+            Self::Proxy(error) => error.help().into(),
+            Self::ProxyTcp { .. } => "check the address in HTTPS_PROXY, or name the server in NO_PROXY to reach it directly".into(),
+            Self::ProxyRefused { status: 407, .. } => "the proxy wants to know who you are: write http://USER:PASSWORD@HOST:PORT; only Basic is supported".into(),
+            Self::ProxyRefused { status: 502..=504, .. } => "the proxy cannot reach the server: check the server's address as it is seen from there, or name it in NO_PROXY to reach it directly".into(),
+            Self::ProxyRefused { .. } => "the proxy does not allow this server or port: name the server in NO_PROXY to reach it directly".into(),
+            Self::NoProxy { .. } => "check host and port in HTTPS_PROXY".into(),
             Self::Dns { .. } => "check the spelling, or use the address".into(),
             Self::Tcp { .. } => "check host and port, and that the web UI of the server can be reached from here".into(),
             Self::Ca { .. } => "give a file with certificates in PEM form (-----BEGIN CERTIFICATE-----)".into(),
@@ -215,11 +250,22 @@ impl ConnectError {
             Self::Version { why, .. } => why.help().into(),
             Self::OlderProtocol { .. } => "let what stands before the server, such as a proxy, pass /api/current on".into(),
             Self::UnknownVersion { .. } => "check that the address is that of a TrueNAS".into(),
-            Self::Call { source: CallError::Disconnected { why: DisconnectReason::ClosedByServer { code: 1008, .. }, .. }, .. } => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
+            Self::Call { source, .. } if is_turned_away(source) => "the server lets only certain addresses in (System > General > GUI > Allowed IP addresses): add this machine".into(),
             Self::Call { source, .. } => return source.help().map(str::to_owned),
             Self::TlsSetup { .. } | Self::Timeout { .. } => return None,
         })
     }
+}
+
+/// Whether the server let nobody in from this address: it closes with 1008.
+fn is_turned_away(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Disconnected {
+            why: DisconnectReason::ClosedByServer { code: 1008, .. },
+            ..
+        }
+    )
 }
 
 fn tls_help(problem: &TlsProblem, fingerprint: Option<Fingerprint>) -> Option<String> {
@@ -238,7 +284,7 @@ fn tls_help(problem: &TlsProblem, fingerprint: Option<Fingerprint>) -> Option<St
 fn http_help(status: u16, location: Option<&str>) -> Option<String> {
     match status {
         301..=308 => Some(format!(
-            "the server wants another address{}; use wss://",
+            "the server sends on to another address{}; a server that wants TLS is named wss://HOST. Redirects are not followed, and nothing was sent",
             location.map(|to| format!(" ({to})")).unwrap_or_default()
         )),
         404 => Some(

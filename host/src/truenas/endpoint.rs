@@ -9,6 +9,8 @@ use url::{Host, Url};
 pub struct Endpoint {
     plaintext: bool,
     host: Host,
+    /// The interface that a link-local address is reached by.
+    zone: Option<String>,
     port: u16,
 }
 
@@ -28,6 +30,11 @@ pub enum EndpointError {
     /// Port 0.
     #[error("port 0 cannot be connected to")]
     Port,
+    /// `%eth0` behind an address that is not link-local, or that is no name of an interface.
+    #[error(
+        "an interface, as in [fe80::1%eth0], belongs to a link-local IPv6 address alone, and its name has letters, digits, `.`, `_` and `-`"
+    )]
+    Zone,
     /// Anything else. The text is not repeated, since it may hold a password.
     #[error(
         "not the address of a server: {0}; write HOST, HOST:PORT or wss://HOST:PORT, and an IPv6 address in brackets"
@@ -38,7 +45,8 @@ pub enum EndpointError {
 impl Endpoint {
     /// Reads `nas`, `nas:444`, `[::1]:443`, `wss://nas/…` or `ws://127.0.0.1:6000`; `https` and
     /// `http` are taken for `wss` and `ws`. Without a scheme it is `wss`. A path is not used: where
-    /// the API is, the protocol says.
+    /// the API is, the protocol says. A link-local address has the interface behind it that leads
+    /// to it: `[fe80::1%eth0]`.
     ///
     /// # Errors
     /// When the text is none of these.
@@ -47,8 +55,9 @@ impl Endpoint {
         if text.is_empty() {
             return Err(EndpointError::Empty);
         }
+        let (text, zone) = without_zone(text);
         let url = if text.contains("://") {
-            Url::parse(text)
+            Url::parse(&text)
         } else {
             Url::parse(&format!("wss://{text}"))
         }
@@ -65,6 +74,9 @@ impl Endpoint {
             .host()
             .ok_or_else(|| EndpointError::Invalid("it has no host".into()))?
             .to_owned();
+        if let Some(zone) = &zone {
+            check_zone(&host, zone)?;
+        }
         let port = match url.port_or_known_default() {
             None | Some(0) => return Err(EndpointError::Port),
             Some(port) => port,
@@ -72,6 +84,7 @@ impl Endpoint {
         Ok(Self {
             plaintext,
             host,
+            zone,
             port,
         })
     }
@@ -104,6 +117,19 @@ impl Endpoint {
         }
     }
 
+    /// What the resolver of this machine is asked for: the host, with the interface.
+    pub(super) fn lookup_name(&self) -> String {
+        match &self.zone {
+            Some(zone) => format!("{}%{zone}", self.host()),
+            None => self.host(),
+        }
+    }
+
+    /// `nas:443`, as a proxy is told; an interface here means nothing there.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// The port; 443 or 80 where none was given.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -112,7 +138,11 @@ impl Endpoint {
 
     /// The address of a path on the server.
     pub(super) fn url(&self, path: &str) -> String {
-        format!("{self}{path}")
+        let here = Self {
+            zone: None,
+            ..self.clone()
+        };
+        format!("{here}{path}")
     }
 }
 
@@ -124,12 +154,37 @@ impl fmt::Display for Endpoint {
         } else {
             ("wss", 443)
         };
-        write!(f, "{scheme}://{}", self.host)?;
+        match (&self.host, &self.zone) {
+            (Host::Ipv6(address), Some(zone)) => write!(f, "{scheme}://[{address}%{zone}]")?,
+            (host, _) => write!(f, "{scheme}://{host}")?,
+        }
         if self.port != usual {
             write!(f, ":{}", self.port)?;
         }
         Ok(())
     }
+}
+
+/// Takes the interface out of `[fe80::1%eth0]`; `%25` is how it stands in a URL (RFC 6874).
+fn without_zone(text: &str) -> (String, Option<String>) {
+    let parts = || {
+        let (before, rest) = text.split_once('[')?;
+        let (inside, after) = rest.split_once(']')?;
+        let (address, zone) = inside.split_once('%')?;
+        let decoded = zone.strip_prefix("25").filter(|zone| !zone.is_empty());
+        let zone = decoded.unwrap_or(zone).to_owned();
+        Some((format!("{before}[{address}]{after}"), Some(zone)))
+    };
+    parts().unwrap_or_else(|| (text.to_owned(), None))
+}
+
+fn check_zone(host: &Host, zone: &str) -> Result<(), EndpointError> {
+    let is_link_local = matches!(host, Host::Ipv6(address) if address.is_unicast_link_local());
+    let is_name = |one: char| one.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&one);
+    let is_interface = !zone.is_empty() && zone.len() <= 15 && zone.chars().all(is_name);
+    (is_link_local && is_interface)
+        .then_some(())
+        .ok_or(EndpointError::Zone)
 }
 
 #[cfg(test)]
@@ -160,6 +215,21 @@ mod tests {
             "127.0.0.1",
             6000,
         );
+    }
+
+    #[test]
+    fn a_link_local_address_is_looked_up_with_its_interface_and_told_without_it() {
+        for text in ["[fe80::1%eth0]:444", "wss://[fe80::1%25eth0]:444/ui"] {
+            let endpoint = Endpoint::parse(text).expect(text);
+            assert_eq!(endpoint.to_string(), "wss://[fe80::1%eth0]:444");
+            assert_eq!(endpoint.host(), "fe80::1");
+            assert_eq!(endpoint.lookup_name(), "fe80::1%eth0");
+            let url = endpoint.url("/api/current");
+            assert_eq!(url, "wss://[fe80::1]:444/api/current");
+        }
+        for text in ["[fd00::1%eth0]", "[fe80::1%]", "[fe80::1%a b]"] {
+            assert_eq!(Endpoint::parse(text), Err(EndpointError::Zone), "{text}");
+        }
     }
 
     #[test]

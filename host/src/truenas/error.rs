@@ -194,31 +194,14 @@ impl CallError {
                 "the session has ended: run the command again"
             }
             Self::NotAuthorized(_) => {
-                "give the account the roles VM_DEVICE_WRITE, DATASET_WRITE, DATASET_DELETE and READONLY_ADMIN"
+                "give the account the roles VM_DEVICE_WRITE, DATASET_WRITE, DATASET_DELETE and READONLY_ADMIN; `tnvm login` shows which are missing"
             }
             Self::RateLimited(_) => {
                 "wait ten minutes: the server counts calls before login per address"
             }
             Self::TooManyCalls { .. } => "run the command again with fewer VMs at once",
-            Self::ConnectionLost {
-                why: LossReason::OtherServer { .. },
-                ..
-            } => {
-                "check which machine has the address now, and that its version is the expected one"
-            }
-            Self::ConnectionLost {
-                why: LossReason::Refused(error),
-                ..
-            } if error.wants_new_code() => {
-                "run the same command again with a new code: it goes on from there"
-            }
-            Self::ConnectionLost {
-                why: LossReason::Refused(_),
-                ..
-            } => "check key or password and the certificate, then run the command again",
-            Self::Disconnected { .. } | Self::ConnectionLost { .. } | Self::TimedOut { .. } => {
-                "run the command again: it looks at what is there and goes on from that"
-            }
+            Self::ConnectionLost { why, .. } => why.help(),
+            Self::Disconnected { .. } | Self::TimedOut { .. } => RUN_AGAIN,
             Self::NotAllowed {
                 why: Forbidden::ReadOnly,
                 ..
@@ -269,6 +252,10 @@ impl CallError {
         }
     }
 }
+
+/// What to do when nobody knows what became of a call.
+pub(super) const RUN_AGAIN: &str =
+    "run the command again: it looks at what is there and goes on from that";
 
 /// What the server said.
 #[derive(Clone, Debug, PartialEq, Eq)]

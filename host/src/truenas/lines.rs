@@ -115,6 +115,14 @@ impl Lines {
         }
     }
 
+    /// Why no call can be made any more, if that is so: the reason of the first line.
+    pub(super) fn loss(&self) -> Option<LossReason> {
+        let members = self.members();
+        let losses = members.lines.iter().map(|member| member.line.loss());
+        let losses: Option<Vec<LossReason>> = losses.collect();
+        losses?.into_iter().next()
+    }
+
     /// Lines at most.
     pub(super) fn most(&self) -> usize {
         self.most

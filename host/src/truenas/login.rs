@@ -414,7 +414,7 @@ impl Entry<'_> {
     pub(super) fn failed(&self, source: CallError) -> ConnectError {
         ConnectError::Call {
             endpoint: self.endpoint.clone(),
-            source,
+            source: Box::new(source),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connect_error::ConnectError;
+use super::error::RUN_AGAIN;
 use super::session::ServerInfo;
 
 /// What ended the connection.
@@ -73,6 +74,25 @@ pub enum LossReason {
     /// tnvm has logged out.
     #[error("tnvm has closed the connection")]
     Closed,
+}
+
+impl LossReason {
+    /// What to do next.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::OtherServer { .. } => {
+                "check which machine has the address now, and that its version is the expected one"
+            }
+            Self::Refused(error) if error.wants_new_code() => {
+                "run the same command again with a new code: it goes on from there"
+            }
+            Self::Refused(_) => {
+                "check key or password and the certificate, then run the command again"
+            }
+            Self::GivenUp { .. } | Self::Closed => RUN_AGAIN,
+        }
+    }
 }
 
 fn last_error(last: Option<&ConnectError>) -> String {

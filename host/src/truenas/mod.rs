@@ -36,10 +36,12 @@ mod options;
 mod otp;
 mod pending;
 mod profile;
+mod proxy;
 mod reconnect;
 #[cfg(test)]
 mod reconnect_tests;
 mod refusal;
+mod roles;
 mod scram;
 mod session;
 mod stats;
@@ -47,6 +49,7 @@ mod task;
 mod timeouts;
 mod tls;
 mod transport;
+mod tunnel;
 mod wire;
 
 pub use crate::release::Version;
@@ -68,7 +71,9 @@ pub use methods::{
 pub use observer::{CallObserver, CallOutcome, CallRecord};
 pub use options::{ConnectOptions, Insecure, TlsOptions};
 pub use otp::{OtpRequest, OtpSource};
+pub use proxy::{Proxies, ProxyError, ProxyProblem};
 pub use refusal::LoginRefusal;
+pub use roles::{Account, Involved, Roles, needed_roles};
 pub use scram::ScramError;
 pub use session::ServerInfo;
 pub use stats::CallStats;

@@ -11,6 +11,7 @@ use super::limits;
 use super::login::KeyLogin;
 use super::observer::CallObserver;
 use super::otp::OtpSource;
+use super::proxy::Proxies;
 use super::wire::WireObserver;
 
 /// How a connection is to be made. The default: verified TLS, waiting as the table of methods
@@ -23,6 +24,8 @@ pub struct ConnectOptions {
     /// server would revoke it for good (25.04 and newer). Together with [`KeyLogin::Scram`] it
     /// allows an API key to be used, not sent, that way (26 and newer).
     pub allow_plaintext: bool,
+    /// The proxies of this machine; none: every server is reached straight.
+    pub proxies: Proxies,
     /// Which way an API key goes.
     pub key_login: KeyLogin,
     /// Where the code of a second factor comes from; none: such an account cannot log in.
@@ -51,6 +54,7 @@ impl Default for ConnectOptions {
         Self {
             tls: TlsOptions::default(),
             allow_plaintext: false,
+            proxies: Proxies::default(),
             key_login: KeyLogin::default(),
             otp: None,
             call_timeout: None,

@@ -39,6 +39,11 @@ impl Profile {
         self.release.facts().device_update == DeviceUpdate::Merges
     }
 
+    /// Whether `pool.dataset.create` forgets user properties, so that they go into the comment first.
+    pub(super) fn forgets_user_properties(&self) -> bool {
+        self.release.forgets_user_properties()
+    }
+
     /// Where snapshots are asked for.
     pub(super) fn snapshot_query(&self) -> Method {
         match self.release.facts().snapshots {

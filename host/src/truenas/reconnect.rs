@@ -96,6 +96,14 @@ impl Line {
         matches!(*self.state.borrow(), State::Lost(_))
     }
 
+    /// Why it is lost for good, if it is.
+    pub(super) fn loss(&self) -> Option<LossReason> {
+        match &*self.state.borrow() {
+            State::Lost(why) => Some(why.clone()),
+            State::Up(_) | State::Down => None,
+        }
+    }
+
     /// The present connection, or the next one.
     pub(super) async fn connection(
         self: &Arc<Self>,
@@ -296,14 +304,17 @@ fn may_pass(error: &ConnectError) -> bool {
     match error {
         ConnectError::Dns { .. }
         | ConnectError::Tcp { .. }
+        | ConnectError::ProxyTcp { .. }
         | ConnectError::Timeout { .. }
         | ConnectError::WebSocket { .. } => true,
         ConnectError::Tls { problem, .. } => {
             matches!(problem, TlsProblem::NotTls | TlsProblem::Other(_))
         }
-        ConnectError::Http { status, .. } => *status >= 500,
+        ConnectError::Http { status, .. } | ConnectError::ProxyRefused { status, .. } => {
+            *status >= 500
+        }
         ConnectError::Call { source, .. } => matches!(
-            source,
+            **source,
             CallError::Disconnected { .. }
                 | CallError::TimedOut { .. }
                 | CallError::TooManyCalls { .. }

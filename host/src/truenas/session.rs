@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::auth::Credentials;
 use super::choose::{self, Spoken};
-use super::connect::Socket;
+use super::connect::{Socket, Way};
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
@@ -108,7 +108,8 @@ pub(super) async fn open(
     counters: Arc<Counters>,
     past: &Past,
 ) -> Result<Opened, ConnectError> {
-    check(endpoint, credentials, options)?;
+    let proxy = options.proxies.to(endpoint)?;
+    check(endpoint, credentials, options, proxy.is_some())?;
     // Before there is a socket: the server does not wait long for a login.
     let logins = past.budget.reserve(credentials.login_calls()).await;
     let mut tls = options.tls.clone();
@@ -116,7 +117,12 @@ pub(super) async fn open(
         // Nobody can step in between later than at the first connection.
         tls.fingerprint = tls.fingerprint.or(past.certificate.get().copied());
     }
-    let (socket, transport, protocol) = choose::open(endpoint, &tls, &past.spoken).await?;
+    let way = Way {
+        endpoint,
+        tls: &tls,
+        proxy: proxy.as_ref(),
+    };
+    let (socket, transport, protocol) = choose::open(&way, &past.spoken).await?;
     if let Some(certificate) = &transport.certificate {
         let _ = past.certificate.set(certificate.fingerprint);
     } else if !transport.is_loopback() {
@@ -144,11 +150,13 @@ fn check(
     endpoint: &Endpoint,
     credentials: &Credentials,
     options: &ConnectOptions,
+    is_proxied: bool,
 ) -> Result<(), ConnectError> {
     let tls = &options.tls;
     let unverified = tls.fingerprint.is_none() && tls.insecure == Some(Insecure::Password);
     if endpoint.is_plaintext() {
-        if !endpoint.is_loopback() {
+        // Behind a proxy this machine is another.
+        if is_proxied || !endpoint.is_loopback() {
             check_plaintext(endpoint, credentials, options)?;
         }
     } else if unverified && credentials.is_api_key() {
@@ -205,7 +213,10 @@ pub(super) async fn enter(
 async fn greet(connection: &Connection, endpoint: &Endpoint) -> Result<(), ConnectError> {
     let endpoint = endpoint.clone();
     connection.greet().await.map_err(|source| match source {
-        CallError::Disconnected { .. } => ConnectError::Call { endpoint, source },
+        CallError::Disconnected { .. } => ConnectError::Call {
+            endpoint,
+            source: Box::new(source),
+        },
         _ => ConnectError::WebSocket {
             endpoint,
             message: "it does not greet back as TrueNAS 24.10 does".to_owned(),
@@ -229,7 +240,7 @@ async fn ask(
     );
     let answer = version.map_err(|source| ConnectError::Call {
         endpoint: endpoint.clone(),
-        source,
+        source: Box::new(source),
     })?;
     let text = answer.as_str().unwrap_or_default().to_owned();
     let Some(version) = Version::parse(&text) else {

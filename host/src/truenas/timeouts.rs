@@ -6,6 +6,9 @@ use std::time::Duration;
 /// three lost SYNs are sent again within 7 s, of which two must suffice.
 pub(super) const TCP: Duration = Duration::from_secs(5);
 
+/// The answer of a proxy to `CONNECT`: it looks the server up and connects to it before.
+pub(super) const TUNNEL: Duration = Duration::from_secs(15);
+
 /// The TLS handshake. One signature on a slow box takes well below a second.
 pub(super) const TLS: Duration = Duration::from_secs(10);
 

@@ -1,4 +1,4 @@
-//! Changes against the simulator, with the rules of real servers of both API generations.
+//! Changes against the simulator, with the rules of real servers of every line.
 
 use serde_json::{Map, Value, json};
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use tnvm::truenas::{
 };
 use tnvm_simulator::{Effect, Fault, Options, Running, Simulator, WorldBuilder};
 
-const VERSIONS: [&str; 2] = ["25.10", "26"];
+const VERSIONS: [&str; 5] = ["24.10", "25.04.2", "25.10", "26", "27"];
 
 async fn start(version: &str, faults: Vec<Fault>) -> (Running, Client) {
     let world = WorldBuilder::example(version.parse().unwrap()).build();

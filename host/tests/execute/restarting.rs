@@ -1,12 +1,16 @@
 //! Restarting VMs for a change: how many are down at once, and what a restart that fails ends.
 
+use std::sync::Arc;
+
 use serde_json::json;
-use tnvm::execute::{Action, Event, Outcome};
+use tnvm::execute::{
+    Action, Event, ExecuteOptions, Outcome, Report, Restarts, StopSignal, execute,
+};
 use tnvm::plan::Step;
-use tnvm_simulator::{Effect, Fault};
+use tnvm_simulator::{Effect, Fault, Running};
 
 use super::changing::{id, more_memory, running};
-use super::plans::{How, changing, outcomes, run, run_watched};
+use super::plans::{How, Known, changing, outcomes, run, run_watched};
 
 #[tokio::test]
 async fn no_more_vms_are_down_than_may_be() {
@@ -65,6 +69,46 @@ async fn a_failed_restart_ends_the_restarts_and_nothing_else() {
     assert_eq!(view.vms["web01"].config["memory"], 1024);
     assert_eq!(view.vms["web02"].config["memory"], 1024);
     assert_eq!(simulator.journal().count("vm.stop"), 1);
+}
+
+/// Restarts a VM on each of two servers that share one permit; the first may be made to fail.
+async fn restarted_on_two(prepare: impl Fn(&Running)) -> (Vec<Report>, usize) {
+    let (one, first) = running("25.10", &["web01"]).await;
+    let (two, second) = running("25.10", &["web02"]).await;
+    prepare(&one);
+    let steps = || vec![more_memory(), Step::StopVm, Step::StartVm];
+    let plans = [
+        changing(vec![("web01", id(&one, "web01"), steps())]),
+        changing(vec![("web02", id(&two, "web02"), steps())]),
+    ];
+    let options = ExecuteOptions {
+        restarts: Some(Arc::new(Restarts::new(1))),
+        ..ExecuteOptions::new(&Known)
+    };
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let (_stop, signal) = StopSignal::new();
+    let of = |plan, client| execute(plan, client, &options, &sender, signal.clone());
+    let (one, two) = tokio::join!(of(&plans[0], &first), of(&plans[1], &second));
+    let (mut down, mut most) = (0_usize, 0);
+    while let Ok(event) = events.try_recv() {
+        match event {
+            Event::StepBegan { step, .. } if step.action == Action::StopVm => down += 1,
+            Event::StepDone { step, .. } if step.action == Action::StartVm => down -= 1,
+            _ => {}
+        }
+        most = most.max(down);
+    }
+    (vec![one, two], most)
+}
+
+#[tokio::test]
+async fn vms_of_two_servers_take_turns_too() {
+    let (reports, most) = restarted_on_two(|_| {}).await;
+    assert!(reports.iter().all(Report::is_success), "{reports:?}");
+    assert_eq!(most, 1);
+    let failing = |one: &Running| one.inject(Fault::fail("vm.start", 14, "no luck"));
+    let (reports, _) = restarted_on_two(failing).await;
+    assert_eq!(outcomes(&reports[1]), [Outcome::Skipped], "{reports:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -19,6 +19,15 @@ use crate::ran::Ran;
 /// Found nowhere else, so that any sight of it in an output is a leak.
 const PASSWORD: &str = "Api-Passw0rd-of-the-Lab";
 const VNC_PASSWORD: &str = "VncLab42";
+
+/// Gives the administrators of a server the lab's own password.
+pub(crate) fn own_password(options: &mut Options) {
+    for user in &mut options.world.users {
+        if user.role == Role::FullAdmin {
+            user.password = PASSWORD.to_owned();
+        }
+    }
+}
 
 /// A server and a folder for one test. The folder is named `lab`, and so is the config's group.
 pub struct Lab {
@@ -72,11 +81,7 @@ impl Lab {
     /// # Panics
     /// When the server cannot be started.
     pub fn with(mut options: Options) -> Self {
-        for user in &mut options.world.users {
-            if user.role == Role::FullAdmin {
-                user.password = PASSWORD.to_owned();
-            }
-        }
+        own_password(&mut options);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -97,7 +102,9 @@ impl Lab {
             ("VNC_PASSWORD", VNC_PASSWORD.to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let key = server.api_key().to_owned();
+        // A part of it is a secret as much as the whole: SCRAM takes it apart.
+        let (_, key) = server.api_key().split_once('-').unwrap();
+        let key = key.to_owned();
         Self {
             server,
             runtime,
@@ -148,6 +155,11 @@ impl Lab {
         self
     }
 
+    /// What no output may show.
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
     /// Writes a file below the folder.
     ///
     /// # Panics
@@ -188,7 +200,14 @@ impl Lab {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(&self, arguments: &[&str]) -> Background {
-        let child = Command::new(paths::program())
+        let child = self.command(arguments).stdin(Stdio::null()).spawn();
+        self.watch(child.unwrap(), arguments)
+    }
+
+    /// The program in its folder and with its variables, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(paths::program());
+        command
             .args(arguments)
             .current_dir(self.folder())
             .env_clear()
@@ -198,11 +217,13 @@ impl Lab {
             // Compiled once for all tests; the cache has locks of its own.
             .env("TNVM_CACHE_DIR", paths::target().join("suite/plugin-cache"))
             .envs(&self.environment)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// A child of [`Self::command`], to be waited for.
+    pub(crate) fn watch(&self, child: Child, arguments: &[&str]) -> Background {
         Background {
             child,
             command: format!("tnvm {}", arguments.join(" ")),

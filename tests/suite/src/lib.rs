@@ -11,11 +11,16 @@
 )]
 
 mod background;
+mod hosts;
 mod lab;
 mod paths;
+mod proxy;
 mod ran;
+mod terminal;
 
 pub use background::Background;
+pub use hosts::Hosts;
 pub use lab::{Lab, version};
 pub use paths::{plugin, root, target};
+pub use proxy::HttpProxy;
 pub use ran::Ran;

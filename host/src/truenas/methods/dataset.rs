@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::note;
 use super::query::Query;
 use crate::truenas::client::Client;
 use crate::truenas::error::CallError;
@@ -33,6 +34,9 @@ pub struct DatasetEntry {
     /// parent is no mark on the child, and so are received ones: a replica is not what it was
     /// copied from.
     pub user_properties: BTreeMap<String, String>,
+    /// Whether some of them stand in its comment alone, because the server forgot them when it was
+    /// made (betas of 26).
+    pub noted: bool,
     /// The snapshot it was cloned from.
     pub origin: Option<String>,
     /// How many snapshots it has, where asked for.
@@ -89,6 +93,9 @@ impl DatasetEntry {
         let encrypted = bool_of("encrypted").unwrap_or(false);
         let unloaded = encrypted && bool_of("key_loaded") == Some(false);
         let read_only = row.pointer("/readonly/parsed");
+        let shown = row.get("user_properties").and_then(Value::as_object);
+        let mut user_properties = shown.map(own_properties).unwrap_or_default();
+        let noted = note::take_in(&mut user_properties);
         Some(Self {
             name: row.get("id")?.as_str()?.to_owned(),
             is_volume: row.get("type")?.as_str()? == "VOLUME",
@@ -99,11 +106,8 @@ impl DatasetEntry {
             locked: bool_of("locked").unwrap_or(unloaded),
             read_only: read_only == Some(&Value::Bool(true))
                 || row.pointer("/readonly/rawvalue").and_then(Value::as_str) == Some("on"),
-            user_properties: row
-                .get("user_properties")
-                .and_then(Value::as_object)
-                .map(own_properties)
-                .unwrap_or_default(),
+            user_properties,
+            noted,
             origin: row
                 .pointer("/origin/rawvalue")
                 .and_then(Value::as_str)
@@ -298,9 +302,24 @@ impl Client {
     /// A zvol that exists is [`CallError::Refused`] with errno 14, not 17: look before and after.
     /// As any call otherwise.
     pub async fn create_volume(&self, volume: &VolumeSpec) -> Result<(), CallError> {
-        self.call(Method::DatasetCreate, vec![creation(volume)])
-            .await
-            .map(drop)
+        let forgets = self.profile().forgets_user_properties();
+        let made = self
+            .call(Method::DatasetCreate, vec![creation(volume, forgets)])
+            .await?;
+        if has_forgotten(&made, volume) {
+            let mut changes = json!({"user_properties_update": pairs(&volume.user_properties)});
+            if let (true, Some(changes)) = (forgets, changes.as_object_mut()) {
+                changes.insert(note::COMMENTS.into(), json!(""));
+            }
+            match self.update_dataset(&volume.dataset, changes).await {
+                // The comment says the same.
+                Err(error) if forgets => {
+                    tracing::warn!(dataset = volume.dataset, %error, "user properties stay in the comment");
+                }
+                other => return other,
+            }
+        }
+        Ok(())
     }
 
     /// Removes one dataset or zvol without snapshots and children; nothing recursive, no force. It
@@ -359,8 +378,34 @@ impl Client {
                 None => json!({"key": key, "remove": true}),
             })
             .collect();
-        self.update_dataset(dataset, json!({"user_properties_update": updates}))
-            .await
+        let mut changes = json!({"user_properties_update": updates});
+        if self.profile().forgets_user_properties() {
+            self.resolve_note(dataset, properties, &mut changes).await?;
+        }
+        self.update_dataset(dataset, changes).await
+    }
+
+    /// Where properties stand in the comment of a dataset: takes the comment away, and sets those that
+    /// are not changed themselves.
+    async fn resolve_note(
+        &self,
+        dataset: &str,
+        changed: &[(String, Option<String>)],
+        changes: &mut Value,
+    ) -> Result<(), CallError> {
+        let Some(found) = self.dataset_opt(dataset).await?.filter(|one| one.noted) else {
+            return Ok(());
+        };
+        let is_changed = |key: &String| changed.iter().any(|(other, _)| other == key);
+        let kept = found.user_properties.into_iter();
+        let kept: Vec<_> = kept.filter(|(key, _)| !is_changed(key)).collect();
+        if let Some(changes) = changes.as_object_mut() {
+            changes.insert(note::COMMENTS.into(), json!(""));
+            if let Some(Value::Array(updates)) = changes.get_mut("user_properties_update") {
+                updates.extend(pairs(&kept));
+            }
+        }
+        Ok(())
     }
 
     async fn update_dataset(&self, dataset: &str, changes: Value) -> Result<(), CallError> {
@@ -394,20 +439,35 @@ fn dataset_query(filter: Value, extra: Value) -> Query {
     }
 }
 
-/// The argument of `pool.dataset.create`.
-fn creation(volume: &VolumeSpec) -> Value {
-    let properties: Vec<Value> = volume
-        .user_properties
-        .iter()
+/// Whether the answer of `pool.dataset.create` shows that user properties are not there.
+fn has_forgotten(made: &Value, volume: &VolumeSpec) -> bool {
+    let shown = made.get("user_properties").and_then(Value::as_object);
+    shown.is_some_and(|shown| {
+        let mut wanted = volume.user_properties.iter();
+        wanted.any(|(key, _)| !shown.contains_key(key))
+    })
+}
+
+fn pairs(properties: &[(String, String)]) -> Vec<Value> {
+    let pairs = properties.iter();
+    pairs
         .map(|(key, value)| json!({"key": key, "value": value}))
-        .collect();
+        .collect()
+}
+
+/// The argument of `pool.dataset.create`. `forgets`: whether the server keeps the comment alone.
+fn creation(volume: &VolumeSpec, forgets: bool) -> Value {
     let mut creation = json!({
         "name": volume.dataset,
         "type": "VOLUME",
         "volsize": volume.size,
         "sparse": volume.sparse,
-        "user_properties": properties,
+        "user_properties": pairs(&volume.user_properties),
     });
+    if let (true, Some(members)) = (forgets, creation.as_object_mut()) {
+        let note = note::write(&volume.user_properties);
+        members.insert(note::COMMENTS.into(), json!(note));
+    }
     if let (Some(block_size), Some(members)) = (&volume.block_size, creation.as_object_mut()) {
         members.insert("volblocksize".into(), json!(block_size));
     }
@@ -477,11 +537,14 @@ mod tests {
             block_size: None,
             user_properties: vec![("tnvm:owner".into(), "me".into())],
         };
-        assert_eq!(creation(&volume).get("volblocksize"), None);
+        assert_eq!(creation(&volume, false).get("volblocksize"), None);
         volume.block_size = Some("16K".into());
-        assert_eq!(creation(&volume).get("volblocksize"), Some(&json!("16K")));
         assert_eq!(
-            creation(&volume).get("user_properties"),
+            creation(&volume, false).get("volblocksize"),
+            Some(&json!("16K"))
+        );
+        assert_eq!(
+            creation(&volume, false).get("user_properties"),
             Some(&json!([{"key": "tnvm:owner", "value": "me"}]))
         );
     }

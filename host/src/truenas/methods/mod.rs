@@ -4,6 +4,7 @@ mod choices;
 mod dataset;
 mod device;
 mod file;
+mod note;
 mod pages;
 mod query;
 mod system;

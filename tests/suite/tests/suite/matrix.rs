@@ -106,8 +106,23 @@ fn neighbours(world: WorldBuilder) -> WorldBuilder {
         })
 }
 
+/// Betas of 26 forget the user properties of a new zvol, so they stand in its comment until they are
+/// set: where a run is killed in between, the comment goes on saying the same.
+fn with_notes_resolved(view: &WorldView) -> WorldView {
+    let mut view = view.clone();
+    for zvol in view.zvols.values_mut() {
+        let comment = zvol.user_properties.remove("comments").unwrap_or_default();
+        let noted: BTreeMap<String, String> = serde_json::from_str(&comment).unwrap_or_default();
+        for (key, value) in noted {
+            zvol.user_properties.entry(key).or_insert(value);
+        }
+    }
+    view
+}
+
 /// Everything that is there, without what is given by chance: ids, serial numbers, UUIDs.
 fn essence(view: &WorldView) -> BTreeSet<String> {
+    let view = &with_notes_resolved(view);
     let mut seen = BTreeSet::new();
     // A disk that comes while another goes gets the number that is free at that moment, so by whom
     // a zvol is owned and for which disk counts, and not its number.

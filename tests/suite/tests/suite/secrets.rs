@@ -2,16 +2,28 @@
 //! runs are made as talkative as they can be.
 
 use serde_json::json;
-use tnvm_simulator::Fault;
-use tnvm_suite::Lab;
+use tnvm_simulator::{Fault, TwoFactor, WorldBuilder};
+use tnvm_suite::{HttpProxy, Lab};
+
+/// A server that lets in as often as one likes: these are more logins than fit into a minute.
+fn unlimited(line: &str, change: impl FnOnce(WorldBuilder) -> WorldBuilder) -> Lab {
+    Lab::on(line.parse().unwrap(), |world| {
+        change(world).rate_limit(false)
+    })
+}
 
 /// Runs every command, failing ones too, in both formats and with everything logged.
 fn check(lab: &Lab) {
+    check_with(lab, &[]);
+}
+
+/// The same, with further options.
+fn check_with(lab: &Lab, further: &[&str]) {
     lab.example();
     for output in ["table", "json"] {
         for format in ["text", "json"] {
             let options = ["--log-level", "trace", "--log-format", format, "-o", output];
-            let run = |command: &[&str]| lab.tnvm(&[command, options.as_slice()].concat());
+            let run = |command: &[&str]| lab.tnvm(&[command, &options, further].concat());
             // The server repeats what it was given, as validation errors do.
             lab.inject(Fault::fail("vm.device.create", 22, "bad password").containing("5922"));
             let failing = run(&["create"]).ended(1);
@@ -23,6 +35,7 @@ fn check(lab: &Lab) {
             let _ = run(&["create"]).ended(0);
             let _ = run(&["create", "--dry-run"]).ended(0);
             let _ = run(&["list"]).ended(0);
+            let _ = run(&["login"]).ended(0);
             let _ = run(&["destroy", "--yes"]).ended(0);
         }
     }
@@ -30,15 +43,41 @@ fn check(lab: &Lab) {
 
 #[test]
 fn no_output_shows_the_password_or_the_displays_password() {
-    check(&Lab::new());
+    check(&unlimited("25.10", |world| world));
 }
 
 #[test]
 fn no_output_shows_the_api_key() {
-    let mut lab = Lab::new();
+    let mut lab = unlimited("25.10", |world| world);
     let key = lab.server().api_key().to_owned();
     lab.unset("API_PASSWORD").set("TRUENAS_API_KEY", &key);
     check(&lab);
+}
+
+#[test]
+fn no_output_shows_a_key_that_is_proved_and_not_sent() {
+    let mut lab = unlimited("26", |world| world);
+    let key = lab.server().api_key().to_owned();
+    lab.unset("API_PASSWORD").set("TRUENAS_API_KEY", &key);
+    check(&lab);
+}
+
+#[test]
+fn no_output_shows_a_one_time_code_or_the_password_of_a_proxy() {
+    let code = "918273645";
+    let mut lab = unlimited("26", |world| {
+        world.two_factor("truenas_admin", TwoFactor::with_code(code))
+    });
+    let proxy = HttpProxy::start();
+    let url = format!("http://joe:pr0xy%2Dpassw0rd@{}", proxy.address());
+    lab.secret(code).set("TRUENAS_OTP", code);
+    lab.secret("pr0xy-passw0rd").secret("pr0xy%2Dpassw0rd");
+    // `joe:pr0xy-passw0rd` in base64.
+    lab.secret("am9lOnByMHh5LXBhc3N3MHJk")
+        .set("TNVM_PROXY", &url);
+    // Behind a proxy nothing counts as this machine.
+    check_with(&lab, &["--allow-plaintext"]);
+    assert!(!proxy.asked().is_empty());
 }
 
 #[test]

@@ -62,7 +62,7 @@ web:
 ";
 
 /// What the lines give different values to, or do not all have.
-const OF_THE_LINE: [&str; 9] = [
+const OF_THE_LINE: [&str; 10] = [
     // Made up by the server.
     "id",
     "uuid",
@@ -76,6 +76,8 @@ const OF_THE_LINE: [&str; 9] = [
     "create_zvol",
     "zvol_name",
     "zvol_volsize",
+    // Betas of 26 keep the word `INHERIT`, or nothing, where others keep no comment.
+    "comments",
 ];
 
 fn without_what_differs(value: &Value) -> Value {
@@ -111,7 +113,8 @@ fn state(view: &WorldView) -> Value {
         .iter()
         .map(|(name, zvol)| {
             json!({"name": name, "size": zvol.volsize, "block": zvol.volblocksize,
-                "sparse": zvol.sparse, "properties": zvol.user_properties})
+                "sparse": zvol.sparse,
+                "properties": without_what_differs(&json!(zvol.user_properties))})
         })
         .collect();
     json!({"vms": vms, "zvols": zvols})
