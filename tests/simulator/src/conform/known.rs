@@ -48,8 +48,8 @@ impl Known {
         }
     }
 
-    /// Whether the two texts stand for the same thing: equal, known as a pair, or both random in the
-    /// same way and seen for the first time.
+    /// Whether the two texts stand for the same thing: equal, known as a pair, or seen for the first
+    /// time and both random in the same way, or one a recorder's stand-in.
     pub(super) fn same_text(&mut self, recorded: &str, own: &str) -> bool {
         if recorded == own {
             return true;
@@ -57,7 +57,8 @@ impl Known {
         if let Some(known) = self.texts.get(recorded) {
             return known == own;
         }
-        let alike = random_kind(recorded).is_some_and(|kind| random_kind(own) == Some(kind));
+        let alike = is_stand_in(recorded)
+            || random_kind(recorded).is_some_and(|kind| random_kind(own) == Some(kind));
         if alike {
             self.texts.insert(recorded.to_owned(), own.to_owned());
         }
@@ -191,6 +192,14 @@ impl Known {
     }
 }
 
+/// Whether a text is what `TNVM_RECORD` puts for an id, a user or a host: `id-3`.
+fn is_stand_in(text: &str) -> bool {
+    ["id-", "user-", "host-"].iter().any(|begin| {
+        text.strip_prefix(begin)
+            .is_some_and(|number| number.parse::<u32>().is_ok())
+    })
+}
+
 /// In which way a text is random, if it is: texts of one kind may stand for each other.
 fn random_kind(text: &str) -> Option<String> {
     fixed_kind(text)
@@ -298,6 +307,7 @@ mod tests {
         assert!(known.same_text(one, two) && known.same_text(one, two));
         assert!(!known.same_text(one, three));
         assert!(!known.same_text("LOCAL", "UTC"));
+        assert!(known.same_text("id-3", "5ivanGvN") && !known.same_text("id-3", "q8b7t3iN"));
         assert!(known.same_text("a@auto-2026-11-22_21-05", "a@auto-2027-01-02_03-04"));
         assert!(!known.same_text("a@auto-2026-11-22_21-06", "b@auto-2027-01-02_03-04"));
     }

@@ -183,6 +183,8 @@ fn learn_interfaces(world: &mut World, result: &Value) {
     world
         .interfaces
         .retain(|known| bridges.contains(&known.name) || others.contains(&known.name));
+    // In the server's order, as far as the answer tells it.
+    let order: Vec<String> = others.iter().chain(&bridges).cloned().collect();
     let kinds = [
         (bridges, InterfaceKind::Bridge),
         (others, InterfaceKind::Physical),
@@ -201,6 +203,10 @@ fn learn_interfaces(world: &mut World, result: &Value) {
             }
         }
     }
+    let place = |name: &String| order.iter().position(|other| other == name);
+    world
+        .interfaces
+        .sort_by_key(|interface| place(&interface.name));
 }
 
 fn learn_addresses(world: &mut World, result: &Value) {
@@ -284,5 +290,24 @@ fn learn_vm(world: &mut World, row: &Value) {
     }
     if row.get("status").and_then(|status| status.get("state")) == Some(&json!("RUNNING")) {
         world.begin_domain(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::WorldBuilder;
+
+    #[test]
+    fn interfaces_are_those_of_the_answer_and_in_its_order() {
+        let mut world = WorldBuilder::example("26".parse().unwrap()).build();
+        let answer = json!({"BRIDGE": ["br9", "br68", "br0"], "MACVLAN": ["eno1"]});
+        learn_interfaces(&mut world, &answer);
+        let names: Vec<&str> = world
+            .interfaces
+            .iter()
+            .map(|interface| interface.name.as_str())
+            .collect();
+        assert_eq!(names, ["eno1", "br9", "br68", "br0"]);
     }
 }
