@@ -397,3 +397,22 @@ fn vms_that_share_a_zvol_are_written_and_the_clash_is_told() {
         "{config}"
     );
 }
+
+#[test]
+fn secure_boot_comes_to_rest_and_is_written_and_missed() {
+    for version in ["25.04.2", "25.10", "26"] {
+        let lab = Lab::on(version.parse::<Version>().unwrap(), |world| world);
+        let plain = "web: {names: [web], start: false, memory: 512MiB, display: false}\n";
+        let secure = plain.replace("start:", "enable_secure_boot: true, start:");
+        let _ = lab.config(&secure).tnvm(&["create"]).ended(0);
+        lab.settled(&[]);
+        let write = ["adopt", "web", "--write", "written.yaml"];
+        check_unchanged(&lab, &write, 0, &["nothing to do"]);
+        let config = std::fs::read_to_string(lab.folder().join("written.yaml")).unwrap();
+        assert!(config.contains("enable_secure_boot: true"), "{config}");
+        // Said no more, it is a difference.
+        let ran = lab.config(plain).tnvm(&["plan"]);
+        ran.says(&["enable_secure_boot: true → false"]);
+        assert_eq!(ran.code, if version == "25.04.2" { 0 } else { 4 });
+    }
+}

@@ -3,8 +3,10 @@
 //! TrueNAS.
 
 use serde_json::{Value, json};
+use tnvm::plan::Effect;
+use tnvm::plan::effects::{self, Of};
 use tnvm::release::{DeviceUpdate, Feature, Release};
-use tnvm_simulator::{ActiveConfig, VmView};
+use tnvm_simulator::{ActiveConfig, Version, VmView};
 use tnvm_suite::{Lab, version};
 
 /// When a change takes effect, as the host's table of effects says.
@@ -130,7 +132,7 @@ const ROWS: &[Row] = &[
 
 /// `web` with one line of its own over what every row has in common. A row's line comes last: the
 /// same key twice is an error, so the common one makes room.
-fn config(line: &str, start: bool) -> String {
+pub(super) fn config(line: &str, start: bool) -> String {
     let key = line.split(':').next().unwrap_or_default();
     let common = [
         "count: 1",
@@ -150,7 +152,7 @@ fn config(line: &str, start: bool) -> String {
     text
 }
 
-fn only_vm(lab: &Lab) -> VmView {
+pub(super) fn only_vm(lab: &Lab) -> VmView {
     lab.view().vms.into_values().next().unwrap()
 }
 
@@ -185,7 +187,7 @@ fn active(lab: &Lab, sent: Sent) -> Value {
 }
 
 /// The changing calls of an apply without its lock, which is a user property of the parent dataset.
-fn changes(lab: &Lab, from: usize) -> Vec<(String, Vec<Value>)> {
+pub(super) fn changes(lab: &Lab, from: usize) -> Vec<(String, Vec<Value>)> {
     let mut all = lab.changes_since(from);
     all.retain(|(method, params)| {
         let of_lock = params.get(1).is_some_and(|data| {
@@ -197,24 +199,110 @@ fn changes(lab: &Lab, from: usize) -> Vec<(String, Vec<Value>)> {
     all
 }
 
-fn release() -> Release {
-    Release::of_text(version().short())
+pub(super) fn release(version: &Version) -> Release {
+    Release::of_text(version.short())
 }
 
 /// The rows whose values the version has.
-fn rows() -> impl Iterator<Item = &'static Row> {
-    let has_vnc = release().has(Feature::Value("DISPLAY", "type", "VNC"));
+fn rows(version: &Version) -> impl Iterator<Item = &'static Row> {
+    let has_vnc = release(version).has(Feature::Value("DISPLAY", "type", "VNC"));
     ROWS.iter()
         .filter(move |row| has_vnc || !row.to.contains("VNC"))
 }
 
 /// Whether an update of a device has to send what does not change as well.
-fn sends_all() -> bool {
-    release().facts().device_update != DeviceUpdate::Merges
+fn sends_all(version: &Version) -> bool {
+    release(version).facts().device_update != DeviceUpdate::Merges
+}
+
+/// What the table says of a cell, on this version, with or without `--restart`.
+pub(super) fn said(
+    of: &str,
+    attribute: &str,
+    version: &Version,
+    starts: bool,
+    restart: bool,
+) -> Effect {
+    let is_it = |row: &&effects::Row| name_of(row.of) == of && row.attribute == attribute;
+    let row = effects::table().iter().find(is_it).unwrap();
+    if row.of == Of::Vm && !release(version).has(Feature::Change(row.attribute)) {
+        return Effect::Refused;
+    }
+    match (starts, row.running) {
+        (false, _) => row.off,
+        (true, Effect::NextStart) if restart => Effect::Restart,
+        (true, effect) => effect,
+    }
+}
+
+fn name_of(of: Of) -> &'static str {
+    match of {
+        Of::Vm => "VM",
+        Of::Device(kind) => kind,
+        Of::Whole => "any",
+    }
+}
+
+/// The cell that a change is in.
+fn cell(sent: Sent) -> (&'static str, &'static str) {
+    match sent {
+        Field(name) => ("VM", name),
+        Attribute(kind, name) => (kind, name),
+        Size => ("any", "zvol grows"),
+    }
+}
+
+/// The effect that a plan in JSON shows of a change of an attribute of the only VM.
+fn shown(plan: &Value, sent: Sent) -> Effect {
+    let vm = &plan["plan"]["vms"][0];
+    let (changes, attribute) = match sent {
+        Field(name) => (&vm["changes"], name),
+        Attribute(kind, name) => (&device(vm, kind)["changes"], name),
+        Size => (&device(vm, "DISK")["changes"], "size"),
+    };
+    let mut changes = changes.as_array().unwrap().iter();
+    let change = changes.find(|one| one["attribute"] == attribute);
+    let change = change.unwrap_or_else(|| panic!("{attribute} is not shown: {plan:#}"));
+    serde_json::from_value(change["effect"].clone()).unwrap()
+}
+
+fn device<'a>(vm: &'a Value, kind: &str) -> &'a Value {
+    let mut devices = vm["devices"].as_array().unwrap().iter();
+    devices
+        .find(|one| one["attributes"]["dtype"] == kind)
+        .unwrap()
+}
+
+/// Fails unless a plan for this shows each of these changes with the effect of its cell.
+#[track_caller]
+fn check_shown(
+    lab: &Lab,
+    version: &Version,
+    types: &str,
+    sent: impl IntoIterator<Item = Sent>,
+    (starts, restart): (bool, bool),
+) {
+    let plan: &[&str] = if restart {
+        &["plan", "-o", "json", "--restart"]
+    } else {
+        &["plan", "-o", "json"]
+    };
+    let plan = lab.config(types).tnvm(plan).ended(0).json();
+    for sent in sent {
+        let (of, attribute) = cell(sent);
+        let expected = said(of, attribute, version, starts, restart);
+        assert_eq!(shown(&plan, sent), expected, "{of} {attribute}: {plan:#}");
+    }
 }
 
 /// `before`: the devices before the change.
-fn check_sent(row: &Row, calls: &[(String, Vec<Value>)], before: &VmView, context: &str) {
+fn check_sent(
+    row: &Row,
+    calls: &[(String, Vec<Value>)],
+    before: &VmView,
+    version: &Version,
+    context: &str,
+) {
     let (method, key) = match row.sent {
         Field(name) => ("vm.update", name),
         Attribute(_, name) => ("vm.device.update", name),
@@ -240,7 +328,7 @@ fn check_sent(row: &Row, calls: &[(String, Vec<Value>)], before: &VmView, contex
         assert_eq!(keys, [key], "{context}");
         return;
     };
-    if !sends_all() {
+    if !sends_all(version) {
         assert_eq!(keys, [key], "{context}");
         return;
     }
@@ -257,21 +345,25 @@ fn check_sent(row: &Row, calls: &[(String, Vec<Value>)], before: &VmView, contex
     assert!(keys.contains(&key), "{context}");
 }
 
-fn check(row: &Row, starts: bool, restart: bool) {
+fn check(row: &Row, version: &Version, starts: bool, restart: bool) {
     let context = format!(
-        "{} → {}, runs: {starts}, --restart: {restart}",
-        row.from, row.to
+        "{}: {} → {}, runs: {starts}, --restart: {restart}",
+        version.short(),
+        row.from,
+        row.to
     );
-    let lab = Lab::of_any();
+    let lab = Lab::on(version.clone(), |world| world);
     let _ = lab
         .config(&config(row.from, starts))
         .tnvm(&["create"])
         .ended(0);
     let vm = only_vm(&lab);
     let old = stored(&lab, row.sent);
+    let types = config(row.to, starts);
+    check_shown(&lab, version, &types, [row.sent], (starts, restart));
     let from = lab.journal().calls().len();
     let options: &[&str] = if restart { &["--restart"] } else { &[] };
-    let ran = lab.converge(&config(row.to, starts), options);
+    let ran = lab.converge(&types, options);
     let new = stored(&lab, row.sent);
     assert_ne!(new, old, "{context}: {}", ran.shown());
     assert_eq!(only_vm(&lab).running, starts, "{context}");
@@ -280,7 +372,7 @@ fn check(row: &Row, starts: bool, restart: bool) {
     let before = calls.len();
     calls.retain(|(method, _)| !power.contains(&method.as_str()));
     let restarted = calls.len() != before;
-    check_sent(row, &calls, &vm, &context);
+    check_sent(row, &calls, &vm, version, &context);
     let must_restart = starts && restart && row.takes == NextStart;
     assert_eq!(restarted, must_restart, "{context}: {}", ran.shown());
     match (starts, must_restart, row.takes) {
@@ -294,22 +386,25 @@ fn check(row: &Row, starts: bool, restart: bool) {
 
 #[test]
 fn on_a_stopped_vm_only_the_attribute_that_changes_is_sent() {
-    for row in rows() {
-        check(row, false, false);
+    let version = version();
+    for row in rows(&version) {
+        check(row, &version, false, false);
     }
 }
 
 #[test]
 fn a_running_vm_has_a_change_when_the_table_says_so() {
-    for row in rows() {
-        check(row, true, false);
+    let version = version();
+    for row in rows(&version) {
+        check(row, &version, true, false);
     }
 }
 
 #[test]
 fn with_restart_a_running_vm_has_every_change_and_is_restarted_for_it_alone() {
-    for row in rows() {
-        check(row, true, true);
+    let version = version();
+    for row in rows(&version) {
+        check(row, &version, true, true);
     }
 }
 
@@ -378,16 +473,21 @@ fn parsed(text: &str) -> Value {
 }
 
 /// All of it at once, and back.
-fn check_rest(starts: bool, restart: bool) {
-    let lab = Lab::of_any();
+fn check_rest(version: &Version, starts: bool, restart: bool) {
+    let lab = Lab::on(version.clone(), |world| world);
     let _ = lab.config(&rest(starts, false)).tnvm(&["create"]).ended(0);
-    check_all(&lab, starts, restart, true);
+    check_all(&lab, version, starts, restart, true);
     if !starts {
-        check_all(&lab, starts, restart, false);
+        check_all(&lab, version, starts, restart, false);
     }
 }
 
-fn check_all(lab: &Lab, starts: bool, restart: bool, forth: bool) {
+fn check_all(lab: &Lab, version: &Version, starts: bool, restart: bool, forth: bool) {
+    let sent = REST.iter().map(|(kind, name, ..)| match *kind {
+        "VM" => Field(name),
+        _ => Attribute(kind, name),
+    });
+    check_shown(lab, version, &rest(starts, forth), sent, (starts, restart));
     let from = lab.journal().calls().len();
     let options: &[&str] = if restart { &["--restart"] } else { &[] };
     let _ = lab.converge(&rest(starts, forth), options);
@@ -419,7 +519,7 @@ fn check_all(lab: &Lab, starts: bool, restart: bool, forth: bool) {
         let (kind, sent) = match method.as_str() {
             "vm.update" => ("VM", &params[1]),
             "vm.device.update" => {
-                if sends_all() {
+                if sends_all(version) {
                     continue;
                 }
                 let dtype = params[1]["attributes"]["dtype"].as_str();
@@ -445,133 +545,36 @@ fn check_all(lab: &Lab, starts: bool, restart: bool, forth: bool) {
 #[test]
 fn every_other_attribute_changes_in_place_as_the_table_says() {
     for (starts, restart) in [(false, false), (true, false), (true, true)] {
-        check_rest(starts, restart);
+        check_rest(&version(), starts, restart);
     }
 }
 
+/// Lines whose updates of devices, of fields or of both are unlike those of the default version.
+const OTHER_LINES: [&str; 2] = ["25.04.2", "26"];
+
 #[test]
-fn firmware_changes_up_to_25_04_and_is_fixed_from_25_10_on() {
-    let lines = [
-        (
-            "bootloader_ovmf: OVMF_CODE_4M.fd",
-            "bootloader_ovmf: OVMF_CODE_4M.secboot.fd",
-        ),
-        ("enable_secure_boot: false", "enable_secure_boot: true"),
-    ];
-    for (from, to) in lines {
-        for (version, code) in [("25.04.2", 0), ("25.10", 4), ("26", 4)] {
-            let lab = Lab::on(version.parse().unwrap(), |world| world);
-            // Secure boot wants this machine type (`vm.update`, all versions).
-            let config = |line: &str| {
-                format!(
-                    "{}  arch_type: x86_64\n  machine_type: q35\n",
-                    config(line, false)
-                )
-            };
-            let _ = lab.config(&config(from)).tnvm(&["create"]).ended(0);
-            let before = lab.mutations();
-            let ran = lab.config(&config(to)).apply(&[]).ended(code);
-            if code == 4 {
-                ran.says(&["cannot be changed once the VM is made"]);
-                assert_eq!(lab.mutations(), before);
-            } else {
-                let _ = lab.plan(&[]).ended(0);
-            }
+fn on_other_lines_a_running_vm_has_a_change_when_the_table_says_so() {
+    for line in OTHER_LINES {
+        let version: Version = line.parse().unwrap();
+        for row in rows(&version) {
+            check(row, &version, true, false);
         }
     }
 }
 
 #[test]
-fn the_boot_order_changes_in_place() {
-    let lab = Lab::of_any();
-    let _ = lab
-        .config(&config("boot: [disk]", true))
-        .tnvm(&["create"])
-        .ended(0);
-    let boots = |lab: &Lab| {
-        let mut devices = only_vm(lab).devices;
-        devices.retain(|one| one.attributes.get("path").is_some());
-        devices.sort_by_key(|one| one.order);
-        let kinds = devices.iter().map(|one| one.attributes["dtype"].clone());
-        kinds.collect::<Vec<_>>()
-    };
-    assert_eq!(boots(&lab), ["DISK", "CDROM"]);
-    let ran = lab.converge(&config("boot: [cdrom, disk.a]", true), &[]);
-    ran.says(&["order: "]);
-    assert_eq!(boots(&lab), ["CDROM", "DISK"]);
-    let _ = lab.plan(&[]).ended(0);
-    let wrong = lab
-        .config(&config("boot: [network]", true))
-        .plan(&[])
-        .ended(1);
-    wrong.says(&["it has no `network` to boot from"]);
-}
-
-#[test]
-fn a_changed_password_is_sent_and_shown_to_nobody() {
-    let mut lab = Lab::of_any();
-    lab.secret("NewLab43");
-    let _ = lab
-        .config(&config("cpu: 1", true))
-        .tnvm(&["create"])
-        .ended(0);
-    lab.set("VNC_PASSWORD", "NewLab43");
-    let ran = lab.apply(&[]).ended(0);
-    ran.says(&["password: (secret) → another (secret)"]);
-    assert_eq!(
-        stored(&lab, Attribute("DISPLAY", "password")),
-        json!("NewLab43")
-    );
-    let _ = lab.plan(&[]).ended(0);
-}
-
-/// Cells that other tests here look at, by what they do: whole devices and zvols, and what is refused.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("VM", "name"),
-    ("VM", "uuid"),
-    ("VM", "bootloader_ovmf"),
-    ("VM", "enable_secure_boot"),
-    ("DISPLAY", "password"),
-    ("any", "order"),
-    ("any", "zvol shrinks"),
-    ("any", "device is added"),
-    ("any", "device is removed"),
-    ("any", "device is replaced"),
-];
-
-#[test]
-fn no_cell_of_the_table_is_without_a_test_and_all_say_the_same() {
-    use tnvm::plan::Effect;
-    use tnvm::plan::effects::{Of, table};
-    for cell in table() {
-        let of = match cell.of {
-            Of::Vm => "VM",
-            Of::Device(kind) => kind,
-            Of::Whole => "any",
-        };
-        let name = cell.attribute;
-        let of_row = ROWS.iter().find(|row| match row.sent {
-            Field(field) => of == "VM" && field == name,
-            Attribute(kind, attribute) => of == kind && attribute == name,
-            Size => of == "any" && name == "zvol grows",
-        });
-        let of_rest = REST.iter().find(|row| row.0 == of && row.1 == name);
-        let takes = of_row.map(|row| row.takes).or(of_rest.map(|row| row.4));
-        let said = match cell.running {
-            Effect::Live => Some(Live),
-            Effect::NextStart => Some(NextStart),
-            _ => None,
-        };
-        match takes {
-            Some(takes) => assert_eq!(said, Some(takes), "{of} {name}"),
-            None => assert!(ELSEWHERE.contains(&(of, name)), "{of} {name} has no test"),
+fn on_other_lines_every_other_attribute_changes_in_place_as_the_table_says() {
+    for line in OTHER_LINES {
+        let version: Version = line.parse().unwrap();
+        for (starts, restart) in [(false, false), (true, false), (true, true)] {
+            check_rest(&version, starts, restart);
         }
     }
 }
 
 #[test]
 fn every_row_begins_as_a_vm_that_the_server_takes() {
-    for row in rows() {
+    for row in rows(&version()) {
         let told = [row.from, row.to].map(|line| {
             let lab = Lab::of_any();
             let ran = lab.config(&config(line, true)).tnvm(&["create"]);
@@ -586,4 +589,15 @@ fn every_row_begins_as_a_vm_that_the_server_takes() {
             row.to
         );
     }
+}
+
+/// Whether one of the tables above has the cell, and what they say of it.
+pub(super) fn takes(of: &str, attribute: &str) -> Option<Effect> {
+    let of_row = ROWS.iter().find(|row| cell(row.sent) == (of, attribute));
+    let of_rest = REST.iter().find(|row| (row.0, row.1) == (of, attribute));
+    let takes = of_row.map(|row| row.takes).or(of_rest.map(|row| row.4))?;
+    Some(match takes {
+        Live => Effect::Live,
+        NextStart => Effect::NextStart,
+    })
 }

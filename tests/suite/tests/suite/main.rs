@@ -16,6 +16,7 @@ mod crash;
 mod create;
 mod destroy;
 mod effects;
+mod effects_cells;
 mod failures;
 mod guard;
 mod hosts;
