@@ -98,7 +98,13 @@ impl Held {
             // A renewal in flight would write it again after its removal.
             (&mut self.renewal).await.ok();
             let gone = [(self.key.clone(), None)];
-            self.client.set_user_properties(&self.root, &gone).await
+            loop {
+                match self.client.set_user_properties(&self.root, &gone).await {
+                    // Removed twice is removed; the client connects again by itself.
+                    Err(CallError::Disconnected { .. }) => {}
+                    other => return other,
+                }
+            }
         });
         match released.await {
             Ok(Ok(())) => {}

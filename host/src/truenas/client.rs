@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::allowed::Allowed;
 use super::auth::Credentials;
+use super::backoff::{Backoff, Jitter};
 use super::connect_error::ConnectError;
 use super::endpoint::Endpoint;
 use super::error::CallError;
@@ -23,7 +24,7 @@ use super::observer::{Observed, Watch};
 use super::options::ConnectOptions;
 use super::profile::Profile;
 use super::reconnect::{Line, Opener};
-use super::session::{self, Clock, Past, ServerInfo};
+use super::session::{self, Clock, Opened, Past, ServerInfo};
 use super::stats::{CallStats, Counters};
 use super::timeouts;
 use super::transport::Transport;
@@ -93,7 +94,7 @@ impl Client {
         counters: Arc<Counters>,
         open: Opener,
     ) -> Result<Self, ConnectError> {
-        let opened = open().await?;
+        let opened = first(&open, options.jitter).await?;
         let server = opened.server;
         tracing::info!(%endpoint, version = %server.version, hostname = server.hostname, "connected");
         let profile = Profile::new(Release::nearest(&server.version));
@@ -350,6 +351,27 @@ fn taken_up(method: Method, error: CallError) -> CallError {
         },
         other => other,
     }
+}
+
+/// The first connection. Where it is lost once it is logged in, and before the server has said who
+/// it is, it is made again like every later one: nothing was asked for yet that changes anything.
+async fn first(open: &Opener, jitter: Jitter) -> Result<Opened, ConnectError> {
+    let mut lost = match open().await {
+        Err(error) if error.is_lost_after_login() => error,
+        other => return other,
+    };
+    tracing::warn!(%lost, "the connection to the server is lost, connecting again");
+    let mut backoff = Backoff::new(jitter, 0);
+    let mut attempt = 0;
+    while let Some(pause) = backoff.pause(attempt) {
+        sleep(pause).await;
+        attempt += 1;
+        match open().await {
+            Err(error) if error.is_transient() => lost = error,
+            other => return other,
+        }
+    }
+    Err(lost)
 }
 
 /// Connects as at first, whenever it is asked to, and no more often than the server lets log in.

@@ -6,6 +6,7 @@ use super::endpoint::Endpoint;
 use super::error::CallError;
 use super::fingerprint::Fingerprint;
 use super::loss::DisconnectReason;
+use super::method::Method;
 use super::proxy::ProxyError;
 use super::refusal::LoginRefusal;
 use crate::release::{Unsupported, Version};
@@ -206,6 +207,22 @@ fn shown(fingerprint: Option<Fingerprint>) -> String {
 }
 
 impl ConnectError {
+    /// Whether the connection was logged in and ended before the server had said who it is.
+    pub(super) fn is_lost_after_login(&self) -> bool {
+        match self {
+            Self::Call { source, .. } => {
+                let introduces = [
+                    Method::SystemVersion,
+                    Method::SystemInfo,
+                    Method::SystemHostId,
+                ]
+                .contains(&source.method());
+                introduces && matches!(**source, CallError::Disconnected { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the network or the server may be better in a moment. A refused login never is.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -238,10 +238,11 @@ async fn ask(
         info,
         connection.call(Method::SystemHostId, &[]),
     );
-    let answer = version.map_err(|source| ConnectError::Call {
+    let failed = |source| ConnectError::Call {
         endpoint: endpoint.clone(),
         source: Box::new(source),
-    })?;
+    };
+    let answer = version.map_err(failed)?;
     let text = answer.as_str().unwrap_or_default().to_owned();
     let Some(version) = Version::parse(&text) else {
         return Err(ConnectError::UnknownVersion {
@@ -267,12 +268,8 @@ async fn ask(
     }
     // Name, id and clock are not needed for most of the work; an account that may not ask still
     // makes VMs.
-    let info = info
-        .inspect_err(|error| tracing::debug!(%error, "the server does not tell its name"))
-        .unwrap_or_default();
-    let host_id = host_id
-        .inspect_err(|error| tracing::debug!(%error, "the server does not tell its id"))
-        .unwrap_or_default();
+    let info = told(info, "name").map_err(failed)?;
+    let host_id = told(host_id, "id").map_err(failed)?;
     let named = |name: &Value| name.as_str().map(str::to_owned);
     let server = ServerInfo {
         version,
@@ -285,6 +282,19 @@ async fn ask(
     };
     let clock = Clock::read(&info, before, after).unwrap_or_default();
     Ok((server, clock))
+}
+
+/// What the server tells of itself; null where it refuses. A lost connection is no refusal: whoever
+/// answers next would be taken for another server.
+fn told(answer: Result<Value, CallError>, what: &str) -> Result<Value, CallError> {
+    match answer {
+        Err(lost @ CallError::Disconnected { .. }) => Err(lost),
+        Err(error) => {
+            tracing::debug!(%error, what, "the server does not tell that of itself");
+            Ok(Value::Null)
+        }
+        told => told,
+    }
 }
 
 #[cfg(test)]

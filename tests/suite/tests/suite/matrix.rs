@@ -233,7 +233,7 @@ impl Matrix {
 
     /// How many calls there are until the login is answered: before, there is nothing to reconnect.
     pub(crate) fn until_login(&self) -> usize {
-        let is_login = |call: &tnvm_simulator::Call| call.method.starts_with("auth.");
+        let is_login = |call: &tnvm_simulator::Call| call.method.starts_with("auth.login");
         self.calls.iter().rposition(is_login).map_or(0, |at| at + 1)
     }
 
@@ -285,6 +285,12 @@ impl Matrix {
                 }
             }
         }
+        assert!(
+            only.is_some() || todo.len() >= self.calls.len() / 2,
+            "{name}: {} positions of {} calls are not a matrix",
+            todo.len(),
+            self.calls.len()
+        );
         let next = AtomicUsize::new(0);
         let failures: Mutex<BTreeMap<usize, String>> = Mutex::default();
         std::thread::scope(|scope| {
