@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::claims;
 use super::observed::{Observed, zvol_of};
 use super::step::{Plan, Step};
-use super::totals::is_thin;
+use super::totals::{asked_of, parent};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::release::Release;
 use crate::resolve::{Desired, DesiredDevice, DesiredVm};
@@ -230,13 +230,6 @@ fn check_volume(
     }
 }
 
-/// The dataset around one.
-fn parent(dataset: &str) -> &str {
-    dataset
-        .rsplit_once('/')
-        .map_or(dataset, |(parent, _)| parent)
-}
-
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rule of thumb of the server, not an account"
@@ -261,24 +254,7 @@ fn check_virtualization(plan: &Plan, observed: &Observed, problems: &mut Diagnos
 
 /// Thick zvols must fit together; thin ones are worth a word when they promise more than there is.
 fn check_space(plan: &Plan, observed: &Observed, problems: &mut Diagnostics) {
-    let mut asked: HashMap<&str, (u64, u64)> = HashMap::new();
-    for vm in &plan.vms {
-        for step in &vm.steps {
-            let (dataset, bytes, is_thin) = match step {
-                Step::CreateVolume { volume, .. } => (&volume.dataset, volume.size, volume.sparse),
-                Step::GrowVolume {
-                    dataset,
-                    size,
-                    before,
-                    device,
-                } => (dataset, size.saturating_sub(*before), is_thin(vm, device)),
-                _ => continue,
-            };
-            let (thin, thick) = asked.entry(parent(dataset)).or_default();
-            *(if is_thin { thin } else { thick }) += bytes;
-        }
-    }
-    for (parent, (thin, thick)) in asked {
+    for (parent, (thin, thick)) in asked_of(plan) {
         let Some(available) = observed.datasets.get(parent).and_then(|one| one.available) else {
             continue;
         };

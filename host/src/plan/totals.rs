@@ -1,6 +1,8 @@
 //! Sums over a plan.
 
-use super::step::{Step, Totals, VmPlan};
+use std::collections::BTreeMap;
+
+use super::step::{Plan, Step, Totals, VmPlan};
 
 impl Totals {
     /// Adds up the VMs that have something to do.
@@ -45,6 +47,36 @@ impl Totals {
             &mut self.thick_bytes
         }
     }
+}
+
+/// The bytes that thin and thick zvols of a plan ask for, by the dataset that they are made in or
+/// grow in.
+pub(super) fn asked_of(plan: &Plan) -> BTreeMap<&str, (u64, u64)> {
+    let mut asked: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for vm in &plan.vms {
+        for step in &vm.steps {
+            let (dataset, bytes, is_thin) = match step {
+                Step::CreateVolume { volume, .. } => (&volume.dataset, volume.size, volume.sparse),
+                Step::GrowVolume {
+                    dataset,
+                    size,
+                    before,
+                    device,
+                } => (dataset, size.saturating_sub(*before), is_thin(vm, device)),
+                _ => continue,
+            };
+            let (thin, thick) = asked.entry(parent(dataset)).or_default();
+            *(if is_thin { thin } else { thick }) += bytes;
+        }
+    }
+    asked
+}
+
+/// The dataset around another.
+pub(super) fn parent(dataset: &str) -> &str {
+    dataset
+        .rsplit_once('/')
+        .map_or(dataset, |(parent, _)| parent)
 }
 
 /// As the config says; what the zvol is cannot be seen from its size.

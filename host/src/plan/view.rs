@@ -3,14 +3,14 @@
 //! Holds no secret: a place that takes one shows `(secret)`. Its shape is documented in
 //! `docs/plan-format.md`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::observed::Observed;
 use super::step::{Change, EXISTS, Effect, Plan, PlanKind, Step, Totals, VmPlan};
-use super::totals::is_thin;
+use super::totals::asked_of;
 use super::words::summary;
 use crate::plugin::Volume;
 use crate::resolve::DesiredDevice;
@@ -186,24 +186,6 @@ impl PlanView {
 }
 
 fn available(plan: &Plan, observed: &Observed) -> Available {
-    let mut asked: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for vm in &plan.vms {
-        for step in &vm.steps {
-            let (dataset, bytes, thin) = match step {
-                Step::CreateVolume { volume, .. } => (&volume.dataset, volume.size, volume.sparse),
-                Step::GrowVolume {
-                    dataset,
-                    size,
-                    before,
-                    device,
-                } => (dataset, size.saturating_sub(*before), is_thin(vm, device)),
-                _ => continue,
-            };
-            let parent = dataset.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let (of_thin, of_thick) = asked.entry(parent).or_default();
-            *(if thin { of_thin } else { of_thick }) += bytes;
-        }
-    }
     let space = |(dataset, (thin_bytes, thick_bytes)): (&str, (u64, u64))| DatasetSpace {
         dataset: dataset.to_owned(),
         free_bytes: observed.datasets.get(dataset).and_then(|one| one.available),
@@ -212,7 +194,7 @@ fn available(plan: &Plan, observed: &Observed) -> Available {
     };
     Available {
         memory_mib: observed.memory_available.map(|bytes| bytes >> 20),
-        datasets: asked.into_iter().map(space).collect(),
+        datasets: asked_of(plan).into_iter().map(space).collect(),
     }
 }
 
