@@ -1,6 +1,5 @@
 //! The guards of a run, in words for the user: read-only, the audit, and the lock of the group.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -96,7 +95,6 @@ fn audit(opening: &Opening<'_>, who: &WhoAmI) -> Result<Option<Arc<AuditLog>>, F
 pub(super) fn recorder(
     global: &Global,
     environment: &Environment,
-    name: Option<&str>,
     host: &str,
     credentials: &Credentials,
 ) -> Result<Option<Arc<Recorder>>, Failure> {
@@ -107,13 +105,7 @@ pub(super) fn recorder(
     else {
         return Ok(None);
     };
-    // Each of several servers has a file of its own: FILE.NAME.
-    let mut path = path.clone().into_os_string();
-    if let Some(name) = name {
-        path.push(".");
-        path.push(name);
-    }
-    let recorder = Recorder::create(Path::new(&path)).map_err(|cause| {
+    let recorder = Recorder::create(path).map_err(|cause| {
         let problem = Diagnostic::error(cause.to_string())
             .help("name a new file with --record or TNVM_RECORD; a recording is never overwritten");
         Failure::Problems(problem.into())

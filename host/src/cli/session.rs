@@ -120,13 +120,7 @@ pub(super) async fn open(
             Credentials::Password { username, password }
         }
     };
-    let recorder = guard::recorder(
-        global,
-        environment,
-        host.name.as_deref(),
-        &endpoint.host(),
-        &credentials,
-    )?;
+    let recorder = guard::recorder(global, environment, &endpoint.host(), &credentials)?;
     let default = ConnectOptions::default();
     let options = ConnectOptions {
         concurrency: match opening.vms_at_once {

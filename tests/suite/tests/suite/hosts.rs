@@ -342,6 +342,9 @@ fn a_host_is_chosen_by_a_name_that_the_config_knows() {
     );
     let record = ["plan", "--record", "a.jsonl"];
     hosts.unchanged(&record, 2, &["of one host"]);
+    let chosen = [&record[..], &["--host", "nas2"]].concat();
+    hosts.unchanged(&chosen, 0, &["No changes"]);
+    assert!(hosts.lab.folder().join("a.jsonl").is_file());
     hosts.unchanged(&["adopt", "web01"], 2, &["several hosts", "nas1, nas2"]);
     hosts.config("web: {count: 1, host: nas9, cpu: 1, memory: 1GiB}\n");
     hosts.unchanged(
